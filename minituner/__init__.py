@@ -1,0 +1,1 @@
+"""LoRA and QLoRA fine-tuning as a small, reproducible experiment."""
