@@ -1,0 +1,164 @@
+"""Models and adapters on disk: safetensors beside a JSON, written atomically, read with checks.
+
+Nothing here goes through pickle.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from minituner import files, nf4
+from minituner.errors import UserError
+from minituner.lora import (
+    load_lora_state_dict,
+    lora_layers,
+    lora_state_dict,
+    wrap_minigpt_with_lora,
+)
+from minituner.model import MiniGPT, ModelConfig
+
+MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+ADAPTER_FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors; one metadata key only, since the order of several may vary."""
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with files.atomic(path) as temporary:
+        safetensors.torch.save_file(contiguous, temporary, metadata={"format": "pt"})
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        UserError: if it is missing, truncated or not safetensors.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the stage that makes it") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: truncated or not safetensors ({reason}); delete it and make it again"
+        ) from None
+
+
+def save_model(folder: Path, model: MiniGPT, quantization: dict[str, Any] | None = None) -> None:
+    """Write `model.safetensors` and `config.json` (shape, vocabulary, quantization) to a folder."""
+    save_tensors(folder / MODEL_FILE, model.state_dict())
+    config = {"model": dataclasses.asdict(model.config), "quantization": quantization}
+    files.write_json(folder / CONFIG_FILE, config)
+
+
+def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any] | None]:
+    """The model's shape and its quantization, if any, from a folder's `config.json`.
+
+    Raises:
+        UserError: if a field is missing, unknown or of the wrong type.
+    """
+    path = folder / CONFIG_FILE
+    content = files.read_json(path)
+    fields = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: model: missing; name a folder that `minituner base` wrote")
+    expected = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
+    for name in expected.keys() ^ fields.keys():
+        raise UserError(f"{path}: model.{name}: missing or unknown; expected {sorted(expected)}")
+    for name, kind in expected.items():
+        value = fields[name]
+        if type(value) is not kind or (kind is int and value < 1) or value == "":
+            raise UserError(f"{path}: model.{name}: {value!r} is no valid {kind.__name__}")
+    return ModelConfig(**fields), content.get("quantization")
+
+
+def load_model(folder: Path) -> MiniGPT:
+    """Read a float or an NF4 model that `save_model` wrote.
+
+    Raises:
+        UserError: if a file is missing or broken, or its tensors do not fit the configuration.
+    """
+    config, quantization = read_config(folder)
+    path = folder / MODEL_FILE
+    tensors = load_tensors(path)
+    model = MiniGPT(config)
+    if quantization:
+        nf4.replace_linears(model, **quantization)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise UserError(f"{path}: {name}: holds NaN or infinity; make the file again")
+    try:
+        model.load_state_dict(tensors, strict=True)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: does not fit {folder / CONFIG_FILE} ({reason[:300]}); make both again"
+        ) from None
+    return model
+
+
+def base_hash(folder: Path) -> str:
+    """What an adapter records of the base it was trained on: the hash of its weights' file."""
+    return files.sha256(folder / MODEL_FILE)
+
+
+def save_adapter(folder: Path, model: MiniGPT, base: Path, method: str) -> None:
+    """Write the LoRA layers alone, in PEFT's format: `adapter_model.safetensors` and its JSON."""
+    layer = next(iter(lora_layers(model).values()))
+    save_tensors(folder / ADAPTER_FILE, lora_state_dict(model))
+    targets = sorted({name.rpartition(".")[2] for name in lora_layers(model)})
+    config = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": None,
+        "r": layer.rank,
+        "lora_alpha": layer.alpha,
+        "lora_dropout": layer.dropout,
+        "target_modules": targets,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "task_type": None,
+        "minituner": {"method": method, "base_sha256": base_hash(base)},
+    }
+    files.write_json(folder / ADAPTER_CONFIG, config)
+
+
+def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
+    """Wrap `model`, read from `base`, and load the adapter in `folder` onto it.
+
+    Raises:
+        UserError: if the adapter is broken, untrained or made for another base.
+    """
+    path = folder / ADAPTER_CONFIG
+    config = files.read_json(path)
+    try:
+        r, alpha, dropout = config["r"], config["lora_alpha"], config["lora_dropout"]
+        targets, recorded = config["target_modules"], config.get("minituner", {})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: {error}: missing; name a folder that holds an adapter") from None
+    expected = recorded.get("base_sha256")
+    if expected and expected != base_hash(base):
+        raise UserError(
+            f"{path}: base_sha256: the adapter was trained on another base than {base}; "
+            "name that base or train the adapter again"
+        )
+    try:
+        wrap_minigpt_with_lora(model, r, alpha, targets, dropout)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error}; train the adapter again") from None
+    weights = folder / ADAPTER_FILE
+    load_lora_state_dict(model, load_tensors(weights), str(weights))
+    if all(not layer.lora_B.any() for layer in lora_layers(model).values()):
+        raise UserError(f"{weights}: every lora_B is zero: the adapter was never trained")
+    return model
+
+
+def file_bytes(folder: Path) -> int:
+    """Bytes on disk of a checkpoint's weights and, for an adapter, of its JSON too."""
+    names = (MODEL_FILE, ADAPTER_FILE, ADAPTER_CONFIG)
+    return sum((folder / name).stat().st_size for name in names if (folder / name).exists())
