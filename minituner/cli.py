@@ -1,0 +1,207 @@
+"""The `minituner` command: one subcommand a rule. It parses, calls and reports; no science here.
+
+Each stage's module is imported inside its subcommand, so that making the corpus never loads torch
+and a change to one stage's sources reruns that stage alone (see sources.py).
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from minituner import settings
+from minituner.errors import UserError
+
+# Subcommand → the sections of params.yaml that it may see; the rules pass exactly these.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "corpus": ("corpus",),
+    "subsets": ("subsets",),
+    "base": ("model", "base"),
+    "counts": ("lora", "tuning", "nf4", "sweep.ranks"),
+    "train": ("lora", "tuning"),
+    "train_full": ("full", "tuning"),
+    "quantize": ("lora", "nf4"),
+    "memory": ("lora", "tuning", "sweep.ranks", "sweep.qlora_ranks"),
+    "summarize": ("evaluate",),
+    "plot": ("definition_of_done", "sweep"),
+    "judge": ("definition_of_done", "sweep"),
+}
+
+
+def _corpus(args: argparse.Namespace) -> None:
+    from minituner import corpus
+
+    corpus.build(_settings(args), args.verbs, args.templates, args.out)
+
+
+def _subsets(args: argparse.Namespace) -> None:
+    from minituner import subsets
+
+    subsets.build(_settings(args), args.corpus, args.verbs, args.irregular, args.control)
+
+
+def _base(args: argparse.Namespace) -> None:
+    from minituner import train
+
+    train.pretrain(_settings(args), args.corpus, args.out)
+
+
+def _counts(args: argparse.Namespace) -> None:
+    from minituner import counts
+
+    counts.report(_settings(args), args.base, args.out)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from minituner import train
+
+    if (args.rank is None) != (args.method == "full"):
+        raise UserError(
+            f"--rank: {'missing for' if args.rank is None else 'has no meaning for'} "
+            f"--method {args.method}; {'add' if args.rank is None else 'drop'} it"
+        )
+    values = _settings(args, "train_full" if args.method == "full" else "train")
+    train.tune(values, args.method, args.base, args.irregular, args.seed, args.out, rank=args.rank)
+
+
+def _quantize(args: argparse.Namespace) -> None:
+    from minituner import qlora
+
+    qlora.quantize_checkpoint(_settings(args), args.base, args.out)
+
+
+def _memory(args: argparse.Namespace) -> None:
+    from minituner import memory
+
+    memory.report(_settings(args), args.base, args.nf4, args.irregular, args.out)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from minituner import evaluate
+
+    evaluate.evaluate_run(args.base, args.adapter, args.irregular, args.control, args.out)
+
+
+def _agreement(args: argparse.Namespace) -> None:
+    from minituner import evaluate
+
+    evaluate.agreement(args.base, args.nf4, args.adapters, args.irregular, args.control, args.out)
+
+
+def _summarize(args: argparse.Namespace) -> None:
+    from minituner import summarize
+
+    summarize.summarize(_settings(args), args.runs, args.out)
+
+
+def _plot(args: argparse.Namespace) -> None:
+    from minituner import plots
+
+    plots.draw(_settings(args), args.evaluate, args.train, args.out)
+
+
+def _judge(args: argparse.Namespace) -> None:
+    from minituner import judge
+
+    judge.judge(_settings(args), args.results, args.out)
+
+
+def _gate(args: argparse.Namespace) -> None:
+    from minituner import judge
+
+    judge.gate(args.judged, args.out)
+
+
+def _validate(args: argparse.Namespace) -> None:
+    settings.load(args.file)
+    print(f"{args.file}: valid")
+
+
+def _settings(args: argparse.Namespace, name: str | None = None) -> dict:
+    return settings.load(args.settings, *SECTIONS[name or args.command])
+
+
+def _rank(text: str) -> int:
+    rank = int(text)
+    if rank < 1:
+        raise argparse.ArgumentTypeError(f"{rank} is too small; use at least 1")
+    return rank
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every subcommand; `command` and `run` are set in the namespace it returns."""
+    parser = argparse.ArgumentParser(prog="minituner", description=__doc__.split(".")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str, *paths: str):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        if name in SECTIONS:
+            sub.add_argument(
+                "--settings",
+                default="params.yaml",
+                metavar="FILE|JSON",
+                help=f"sections {', '.join(SECTIONS[name])} (default: params.yaml)",
+            )
+        for path in paths:
+            sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
+        return sub
+
+    command("corpus", _corpus, "generate the learner-English corpus", "verbs", "templates", "out")
+    command(
+        "subsets", _subsets, "draw the irregular-verb subset and the regular-verb control set",
+        "corpus", "verbs", "irregular", "control",
+    )  # fmt: skip
+    command("base", _base, "pretrain MiniGPT on the corpus", "corpus", "out")
+    command("counts", _counts, "count parameters and bytes by formula", "base", "out")
+    train = command("train", _train, "tune one run", "base", "irregular", "out")
+    train.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
+    train.add_argument("--rank", type=_rank, help="of the adapter; not for --method full")
+    train.add_argument("--seed", type=int, required=True)
+    command("quantize", _quantize, "store the base in NF4", "base", "out")
+    command("memory", _memory, "measure a step's memory", "base", "nf4", "irregular", "out")
+    evaluate = command(
+        "evaluate", _evaluate, "score one run on held-out frames",
+        "base", "irregular", "control", "out",
+    )  # fmt: skip
+    evaluate.add_argument("--adapter", type=Path, metavar="PATH", help="on top of the base")
+    agreement = command(
+        "agreement", _agreement, "compare LoRA on the NF4 base with LoRA on the base",
+        "base", "nf4", "irregular", "control", "out",
+    )  # fmt: skip
+    agreement.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
+    summarize = command("summarize", _summarize, "summarize all runs, with intervals", "out")
+    summarize.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
+    command("plot", _plot, "draw the figures", "evaluate", "train", "out")
+    command("judge", _judge, "judge the results by the definition of done", "results", "out")
+    command("gate", _gate, "fail if a criterion is missed", "judged", "out")
+    validate = command("validate", _validate, "check the settings")
+    validate.add_argument("file", nargs="?", default="params.yaml", metavar="FILE")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status is 0, 1 (a missed bar), 2 (an error) or 130 (Ctrl-C)."""
+    args = build_parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error), 1 if args.command == "gate" else 2)
+    except BrokenPipeError:
+        # The reader left (`| head`): no fault. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}; make it possible and run again", 2)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"minituner: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
