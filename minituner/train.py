@@ -1,0 +1,224 @@
+"""One training loop for the base, full fine-tuning, LoRA and QLoRA.
+
+Base: next-symbol loss on whole sentences of the noisy corpus. The other three: supervised
+fine-tuning on correct sentences, the loss on the conjugated form only, the prompt masked.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from minituner import checkpoint, data, files, numerics, rng
+from minituner.errors import UserError
+from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
+from minituner.model import MiniGPT, ModelConfig
+
+CURVE_FILE = "curve.csv"
+MAX_NORM = 1.0  # gradient clipping, as in GPT-3 (Brown et al. 2020, appendix B)
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in nats a symbol over the targets that are not masked; a scalar."""
+    logits = model(ids)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=data.IGNORE)
+
+
+@torch.no_grad()
+def validation_loss(model: MiniGPT, batches: list[Batch]) -> float:
+    """The same loss over several batches, weighted by their number of targets."""
+    model.eval()
+    total, symbols = 0.0, 0
+    for ids, targets in batches:
+        n = int((targets != data.IGNORE).sum())
+        total += float(loss_on(model, ids, targets)) * n
+        symbols += n
+    model.train()
+    return total / symbols
+
+
+def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
+    """Linear warm-up to `peak`, then half a cosine down to a tenth of it."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def fit(
+    model: MiniGPT,
+    batches: Iterator[Batch],
+    validation: list[Batch],
+    settings: dict[str, Any],
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> list[dict[str, float]]:
+    """Train the model's trainable parameters in place and return the curve.
+
+    Args:
+        model: only parameters that require gradients are changed.
+        batches: ids and targets, both (B, T).
+        validation: batches for the curve's `val_loss`; never trained on.
+        settings: `steps`, `learning_rate`, `warmup`, `eval_every` and, optionally, `weight_decay`.
+        report: called with each row of the curve as it is made.
+
+    Raises:
+        UserError: if nothing is trainable, or the loss stops being a number.
+    """
+    parameters = trainable_parameters(model)
+    steps, peak = settings["steps"], settings["learning_rate"]
+    # Decay pulls matrices towards zero; biases and norms have no reason to be small.
+    decay = settings.get("weight_decay", 0.0)
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.99), fused=True)
+    curve: list[dict[str, float]] = []
+
+    def record(step: int, train_loss: float, rate: float) -> None:
+        val_loss = validation_loss(model, validation)
+        row = {"step": step, "train_loss": train_loss, "val_loss": val_loss, "learning_rate": rate}
+        curve.append(row)
+        report(row)
+
+    model.train()
+    for step in range(steps):
+        rate = learning_rate_at(step, steps, settings["warmup"], peak)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_on(model, *next(batches))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise UserError(f"train: step {step}: the loss is {value}; lower the learning_rate")
+        if step % settings["eval_every"] == 0:
+            record(step, value, rate)  # before the update: row 0 is the untrained model
+        optimizer.step()
+    record(steps, value, 0.0)
+    model.eval()
+    return curve
+
+
+def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
+    """Write a training curve as CSV, one row an evaluation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curve)
+    files.write_text(path, text.getvalue())
+
+
+def _print_row(row: dict[str, float]) -> None:
+    print(
+        f"step {row['step']:5d}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}",
+        flush=True,
+    )
+
+
+def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:
+    """Train the base on the corpus as written, mistakes included, and save it to `out`.
+
+    With `base.checkpoint` set, that model is checked and copied instead. Only the train split is
+    learnt from, so no frame of the test split is ever seen.
+    """
+    numerics.pin()
+    options = settings["base"]
+    table = files.read_table(corpus, ["text", "split"])
+    texts, splits = table["text"].to_pylist(), table["split"].to_pylist()
+    train = [text for text, split in zip(texts, splits, strict=True) if split == "train"]
+    held_out = [text for text, split in zip(texts, splits, strict=True) if split == "val"]
+    if options["checkpoint"]:
+        model = checkpoint.load_model(Path(options["checkpoint"]))
+        validation = [data.batch(held_out, model.config.vocab)]
+        curve = [{"step": 0, "val_loss": validation_loss(model, validation)}]
+    else:
+        vocab = data.vocabulary(texts)
+        config = ModelConfig(vocab=vocab, **settings["model"])
+        model = MiniGPT(config, numerics.generator(options["seed"], "base", "init"))
+        order = rng.generator(options["seed"], "base", "batches")
+        indices = data.index_batches(len(train), options["batch_size"], order)
+        batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
+        validation = [data.batch(held_out, vocab)]
+        curve = fit(model, batches, validation, options, _print_row)
+    write_curve(out / CURVE_FILE, curve)
+    checkpoint.save_model(out, model)
+
+
+def tuning_examples(irregular: Path, split: str) -> list[tuple[str, int]]:
+    """The (text, symbols seen) pairs of a split of the irregular-verb subset, probes left out."""
+    rows = files.read_table(irregular, ["text", "prompt", "form", "split", "probe"]).to_pylist()
+    return [
+        data.completion(row["text"], row["prompt"], row["form"])
+        for row in rows
+        if row["split"] == split and not row["probe"]
+    ]
+
+
+def tune(
+    settings: dict[str, Any],
+    method: str,
+    base: Path,
+    irregular: Path,
+    seed: int,
+    out: Path,
+    rank: int | None = None,
+) -> None:
+    """Fine-tune the model in `base` on correct irregular forms and save the result to `out`.
+
+    Args:
+        settings: `tuning`, and `lora` or, for full fine-tuning, `full`.
+        method: `full` trains every weight, `lora` and `qlora` an adapter of rank `rank`; for
+            `qlora` the base is an NF4 one.
+        base: folder of the base.
+        irregular: the irregular-verb subset.
+        seed: of the adapter's start and of the batches' order; equal seeds give LoRA, QLoRA and
+            full fine-tuning the same batches.
+        out: folder to write.
+        rank: the adapter's rank.
+    """
+    numerics.pin()
+    quantized = checkpoint.read_config(base)[1] is not None
+    if quantized != (method == "qlora"):
+        kind = "an NF4" if quantized else "a float"
+        raise UserError(f"{base}: {kind} base does not fit method {method}; name the other base")
+    model = checkpoint.load_model(base)
+    options = dict(settings["tuning"])
+    if method == "full":
+        options["learning_rate"] = settings["full"]["learning_rate"]
+        model.requires_grad_(True)
+    else:
+        lora = settings["lora"]
+        init = numerics.generator(seed, "adapter", "init")
+        try:
+            wrap_minigpt_with_lora(
+                model, rank, lora["alpha"], lora["target_modules"], lora["dropout"], init
+            )
+        except ValueError as error:
+            raise UserError(f"params.yaml: sweep.ranks: {error}; choose a smaller rank") from None
+    vocab = model.config.vocab
+
+    def as_batch(examples: list[tuple[str, int]]) -> Batch:
+        texts, seen = zip(*examples, strict=True)
+        return data.batch(texts, vocab, seen)
+
+    train = tuning_examples(irregular, "train")
+    order = rng.generator(seed, "tuning", "batches")
+    indices = data.index_batches(len(train), options["batch_size"], order)
+    batches = (as_batch([train[i] for i in chosen]) for chosen in indices)
+    torch.manual_seed(rng.derive_seed(seed, "tuning", "dropout"))
+    curve = fit(model, batches, [as_batch(tuning_examples(irregular, "val"))], options, _print_row)
+    write_curve(out / CURVE_FILE, curve)
+    if method == "full":
+        checkpoint.save_model(out, model)
+    else:
+        checkpoint.save_adapter(out, model, base, method)
