@@ -99,7 +99,7 @@ def _summarize(args: argparse.Namespace) -> None:
 def _plot(args: argparse.Namespace) -> None:
     from minituner import plots
 
-    plots.draw(_settings(args), args.evaluate, args.train, args.out)
+    plots.draw(_settings(args), args.evaluate, args.train, args.base, args.out)
 
 
 def _judge(args: argparse.Namespace) -> None:
@@ -174,7 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
     agreement.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
     summarize = command("summarize", _summarize, "summarize all runs, with intervals", "out")
     summarize.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
-    command("plot", _plot, "draw the figures", "evaluate", "train", "out")
+    command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
     command("judge", _judge, "judge the results by the definition of done", "results", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
     validate = command("validate", _validate, "check the settings")

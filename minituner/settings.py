@@ -48,16 +48,30 @@ def load(source: str | Path, *sections: str) -> dict[str, Any]:
     if not sections:
         validate(config, name)
         return config
+    wanted = select(config, *sections, source=name)
+    _check_schema(wanted, _schema_of(sections), name)
+    return wanted
+
+
+def select(config: Any, *sections: str, source: str = "settings") -> dict[str, Any]:
+    """Only these sections of the settings: ("lora", "sweep.ranks") → {"lora": …, "sweep": {…}}.
+
+    Raises:
+        UserError: if a section is missing.
+    """
     wanted: dict[str, Any] = {}
     for section in sections:
         top, _, key = section.partition(".")
-        if top not in config or (key and key not in _mapping(config[top], top, name)):
-            raise UserError(f"{name}: {section}: missing; add it (see schemas/params.schema.yaml)")
+        if top not in _mapping(config, "", source) or (
+            key and key not in _mapping(config[top], top, source)
+        ):
+            raise UserError(
+                f"{source}: {section}: missing; add it (see schemas/params.schema.yaml)"
+            )
         if key:
             wanted.setdefault(top, {})[key] = config[top][key]
         else:
             wanted[top] = config[top]
-    _check_schema(wanted, _schema_of(sections), name)
     return wanted
 
 

@@ -1,0 +1,43 @@
+"""minituner: from verbs and templates to a LoRA rank ablation and its definition of done."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "rules/check.smk"
+
+
+configfile: "params.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/subsets.smk"
+include: "rules/base.smk"
+include: "rules/counts.smk"
+include: "rules/train.smk"
+include: "rules/quantize.smk"
+include: "rules/qlora.smk"
+include: "rules/memory.smk"
+include: "rules/evaluate.smk"
+include: "rules/plot.smk"
+include: "rules/done.smk"
+
+
+wildcard_constraints:
+    rank=r"[1-9]\d*",
+    seed=r"\d+",
+    run=r"base|nf4|full_s\d+|(lora|qlora)_r\d+_s\d+",
+
+
+localrules:
+    all,
+
+
+rule all:
+    """The definition of done, with every table and figure."""
+    default_target: True
+    input:
+        "results/gate.txt",
+        REPORTS,

@@ -1,0 +1,90 @@
+"""Which source files a subcommand runs, read from the code itself.
+
+Snakemake and DVC must rerun a stage when its code changes and leave the others alone. Both take a
+list of files; this module derives it from the imports, so that no list can be forgotten:
+a test holds it against what Python really loads and against dvc.yaml.
+"""
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def of(*commands: str) -> list[str]:
+    """The files that some subcommands run, relative to the project, sorted.
+
+    These are the command line itself with what it imports at its top, and every module that the
+    subcommands' own functions import, with all that those import wherever it stands. What cli.py
+    imports inside other subcommands' functions is left out.
+
+    Raises:
+        KeyError: if there is no such subcommand.
+    """
+    found = _closure(["__init__", "__main__"])
+    for command in commands:
+        found |= _closure(_stage_modules()[command])
+    return sorted(f"{PACKAGE.name}/{module}.py" for module in found)
+
+
+def _closure(modules: Iterable[str]) -> set[str]:
+    """The modules and all they import, transitively."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += _imports_of(module)
+    return found
+
+
+@functools.cache
+def _imports_of(module: str) -> frozenset[str]:
+    nodes: Iterable[ast.AST] = ast.walk(_tree(module))
+    if module == "cli":
+        # Its functions import one stage each; those are followed by `_stage_modules`.
+        inside = {
+            node
+            for function in ast.walk(_tree(module))
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        }
+        nodes = (node for node in nodes if node not in inside)
+    return frozenset(_imported(nodes))
+
+
+@functools.cache
+def _stage_modules() -> dict[str, set[str]]:
+    """Subcommand → the modules that its function `_NAME` in cli.py imports."""
+    return {
+        node.name[1:]: set(_imported(ast.walk(node)))
+        for node in _tree("cli").body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("_")
+    }
+
+
+def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """The package's modules that import statements name, in any of Python's ways to write one."""
+    for node in nodes:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            prefix = ".".join(filter(None, [PACKAGE.name if node.level else "", node.module]))
+            names = [f"{prefix}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == PACKAGE.name and len(parts) > 1 and _file(parts[1]).is_file():
+                yield parts[1]
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_file(module).read_text(encoding="utf-8"))
+
+
+def _file(module: str) -> Path:
+    return PACKAGE / f"{module}.py"

@@ -1,0 +1,25 @@
+rule base:
+    """Pretrain MiniGPT on the noisy corpus, or take the user's own checkpoint."""
+    input:
+        corpus=CORPUS,
+        checkpoint=checkpoint(),
+        sources=sources("base"),
+    output:
+        model("results/base"),
+        "results/base/curve.csv",
+    log:
+        "logs/base.log",
+    benchmark:
+        "logs/benchmarks/base.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        settings=settings("model", "base"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner base --settings {params.settings:q} --corpus {input.corpus}"
+        " --out {params.out} &> {log}"

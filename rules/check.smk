@@ -1,0 +1,25 @@
+"""Stop with one line, and no trace, unless params.yaml is there, is YAML and is valid."""
+
+import os
+import sys
+from pathlib import Path
+
+# This checkout's package, whatever else is installed.
+sys.path.insert(0, workflow.basedir)
+
+from minituner import settings as minituner_settings
+from minituner.errors import UserError
+
+# Jobs run the Python that runs Snakemake, its environment activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def check(function, *args):
+    """Call a check that raises UserError."""
+    try:
+        function(*args)
+    except UserError as error:
+        sys.exit(f"minituner: error: {error}")
+
+
+check(minituner_settings.load, "params.yaml")

@@ -1,0 +1,23 @@
+rule counts:
+    """Count the parameters and bytes of each regime and rank, by formula."""
+    input:
+        base=model("results/base"),
+        sources=sources("counts"),
+    output:
+        multiext("results/counts/counts", ".parquet", ".csv", ".md"),
+    log:
+        "logs/counts.log",
+    benchmark:
+        "logs/benchmarks/counts.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="5m",
+    params:
+        settings=settings("lora", "tuning", "nf4", "sweep.ranks"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner counts --settings {params.settings:q} --base results/base"
+        " --out {params.out} &> {log}"

@@ -1,0 +1,25 @@
+rule memory:
+    """Measure the live tensors of a real step: full fine-tuning, LoRA and QLoRA at equal batch."""
+    input:
+        base=model("results/base"),
+        nf4=model("results/nf4"),
+        irregular=IRREGULAR,
+        sources=sources("memory"),
+    output:
+        multiext("results/memory/memory", ".parquet", ".csv", ".md"),
+    log:
+        "logs/memory.log",
+    benchmark:
+        "logs/benchmarks/memory.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="5m",
+    params:
+        settings=settings("lora", "tuning", "sweep.ranks", "sweep.qlora_ranks"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner memory --settings {params.settings:q} --base results/base"
+        " --nf4 results/nf4 --irregular {input.irregular} --out {params.out} &> {log}"

@@ -1,0 +1,26 @@
+rule qlora:
+    """Tune a LoRA adapter of one rank and seed on the frozen NF4 base."""
+    input:
+        base=model("results/nf4"),
+        irregular=IRREGULAR,
+        sources=sources("train"),
+    output:
+        adapter("results/qlora/qlora_r{rank}_s{seed}"),
+        "results/qlora/qlora_r{rank}_s{seed}/curve.csv",
+    log:
+        "logs/qlora/qlora_r{rank}_s{seed}.log",
+    benchmark:
+        "logs/benchmarks/qlora/qlora_r{rank}_s{seed}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="20m",
+    params:
+        settings=settings("lora", "tuning"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner train --settings {params.settings:q} --base results/nf4"
+        " --irregular {input.irregular} --method qlora --rank {wildcards.rank}"
+        " --seed {wildcards.seed} --out {params.out} &> {log}"

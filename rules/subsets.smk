@@ -1,0 +1,24 @@
+rule subsets:
+    """Draw the irregular-verb subset and the regular-verb control set from the corpus."""
+    input:
+        corpus=CORPUS,
+        verbs=config["corpus"]["verbs"],
+        sources=sources("subsets"),
+    output:
+        irregular=IRREGULAR,
+        control=CONTROL,
+    log:
+        "logs/subsets.log",
+    benchmark:
+        "logs/benchmarks/subsets.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="5m",
+    params:
+        settings=settings("subsets"),
+    shell:
+        "python -m minituner subsets --settings {params.settings:q} --corpus {input.corpus}"
+        " --verbs {input.verbs:q} --irregular {output.irregular} --control {output.control} &> {log}"

@@ -1,0 +1,54 @@
+rule train:
+    """Tune a LoRA adapter of one rank and seed on the irregular verbs."""
+    input:
+        base=model("results/base"),
+        irregular=IRREGULAR,
+        sources=sources("train"),
+    output:
+        adapter("results/train/lora_r{rank}_s{seed}"),
+        "results/train/lora_r{rank}_s{seed}/curve.csv",
+    log:
+        "logs/train/lora_r{rank}_s{seed}.log",
+    benchmark:
+        "logs/benchmarks/train/lora_r{rank}_s{seed}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="20m",
+    params:
+        settings=settings("lora", "tuning"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner train --settings {params.settings:q} --base results/base"
+        " --irregular {input.irregular} --method lora --rank {wildcards.rank}"
+        " --seed {wildcards.seed} --out {params.out} &> {log}"
+
+
+rule train_full:
+    """Tune all weights with one seed: the comparator."""
+    input:
+        base=model("results/base"),
+        irregular=IRREGULAR,
+        sources=sources("train"),
+    output:
+        model("results/train/full_s{seed}"),
+        "results/train/full_s{seed}/curve.csv",
+    log:
+        "logs/train/full_s{seed}.log",
+    benchmark:
+        "logs/benchmarks/train/full_s{seed}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="20m",
+    params:
+        settings=settings("full", "tuning"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m minituner train --settings {params.settings:q} --base results/base"
+        " --irregular {input.irregular} --method full --seed {wildcards.seed}"
+        " --out {params.out} &> {log}"
