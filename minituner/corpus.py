@@ -5,6 +5,7 @@ drawn in sequence: whether a sentence is spoilt follows from the seed and its id
 is in from the seed and its frame, so neither moves when verbs or templates are added.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +13,19 @@ import pyarrow as pa
 
 from minituner import files
 from minituner.errors import UserError
-from minituner.grammar import (
-    MISTAKES,
-    TENSES,
-    Templates,
-    Verb,
-    alternatives,
-    auxiliary,
-    read_templates,
-    read_verbs,
-)
+from minituner.grammar import MISTAKES, PERSONS, TENSES, Verb, alternatives, auxiliary
 from minituner.rng import derive_seed
+from minituner.tables import Templates, read_templates, read_verbs
 
 MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
 MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 64
 SPLITS = ("train", "val", "test")
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("verb_lemma", pa.string()),
-        ("tense", pa.string()),
-        ("person", pa.string()),
-        ("english_regularity", pa.string()),
-        ("label", pa.string()),
-        ("mis_conjugation_type", pa.string()),
-        ("correct_form", pa.string()),
-        ("form", pa.string()),
-        ("prompt", pa.string()),
-        ("correct_text", pa.string()),
-        ("frame", pa.string()),
-        ("split", pa.string()),
-        ("seed", pa.int64()),
-    ]
+STRINGS = (
+    "id text verb_lemma tense person english_regularity label mis_conjugation_type "
+    "correct_form form prompt correct_text frame split"
 )
+SCHEMA = pa.schema([(name, pa.string()) for name in STRINGS.split()] + [("seed", pa.int64())])
 
 
 def uniform(seed: int, *purpose: object) -> float:
@@ -63,9 +42,11 @@ def split_of(frame: str, seed: int, splits: dict[str, float]) -> str:
         splits: the expected share of each of `SPLITS`; they sum to 1.
     """
     at = uniform(seed, "split", frame)
-    if at < splits["train"]:
-        return "train"
-    return "val" if at < splits["train"] + splits["val"] else "test"
+    for split in SPLITS[:-1]:
+        at -= splits[split]
+        if at < 0:
+            return split
+    return SPLITS[-1]
 
 
 def spoil(wrong: dict[str, str], noise: dict[str, float], at: float) -> str | None:
@@ -78,10 +59,10 @@ def spoil(wrong: dict[str, str], noise: dict[str, float], at: float) -> str | No
 
 
 def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templates) -> pa.Table:
-    """All sentences, sorted by verb, tense and frame as the files list them.
+    """All sentences, ordered by verb, tense and person, then as the files list them.
 
     Args:
-        settings: the section `corpus`.
+        settings: the section `corpus`, whose `templates` is only named in messages.
         verbs: see `read_verbs`.
         templates: see `read_templates`.
 
@@ -89,48 +70,15 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
         UserError: if the probabilities of one cell's mistakes sum to more than 1, a sentence is
             too long or there are too many different characters.
     """
-    seed, noise, splits = settings["seed"], settings["noise"], settings["splits"]
-    rows = []
-    for verb in verbs.values():
-        for tense in TENSES:
-            for subject, person in templates.subjects.items():
-                correct = verb.form(tense, person)
-                wrong = alternatives(verb, tense, person)
-                _check_noise(wrong, noise, verb, tense)
-                for complement in templates.objects[verb.lemma]:
-                    for time in templates.times[tense]:
-                        frame = f"{subject}|{complement}|{time}"
-                        id_ = f"{verb.lemma}|{tense}|{frame}"
-                        mistake = spoil(wrong, noise, uniform(seed, "noise", id_))
-                        form = wrong[mistake] if mistake else correct
-                        prompt = f"{verb.lemma}: {time} {subject} {auxiliary(tense, person)}"
-                        widest = max([correct, *wrong.values()], key=len)
-                        longest = f"{prompt}{widest} {complement}."
-                        if len(longest) > MAX_LENGTH:
-                            raise UserError(
-                                f"{settings['templates']}: text: {longest!r} has {len(longest)} "
-                                f"characters; shorten its parts to {MAX_LENGTH} in all"
-                            )
-                        rows.append(
-                            (
-                                id_,
-                                f"{prompt}{form} {complement}.",
-                                verb.lemma,
-                                tense,
-                                person,
-                                "regular" if verb.regular else "irregular",
-                                "mis_conjugated" if mistake else "correct",
-                                mistake,
-                                correct,
-                                form,
-                                prompt,
-                                f"{prompt}{correct} {complement}.",
-                                frame,
-                                split_of(frame, seed, splits),
-                                seed,
-                            )
-                        )
-    table = pa.table(list(map(list, zip(*rows, strict=True))), schema=SCHEMA)
+    rows: list[dict[str, Any]] = []
+    for verb, tense, person in itertools.product(verbs.values(), TENSES, PERSONS):
+        wrong = alternatives(verb, tense, person)
+        _check_noise(wrong, settings["noise"], verb, tense)
+        for parts in itertools.product(
+            templates.subjects[person], templates.objects[verb.lemma], templates.times[tense]
+        ):
+            rows.append(_sentence(verb, tense, person, parts, wrong, settings))
+    table = pa.Table.from_pylist(rows, SCHEMA)
     symbols = set().union(*table["text"].to_pylist(), *table["correct_text"].to_pylist())
     if len(symbols) > MAX_SYMBOLS:
         raise UserError(
@@ -138,6 +86,47 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
             f"use at most {MAX_SYMBOLS}"
         )
     return table
+
+
+def _sentence(
+    verb: Verb,
+    tense: str,
+    person: str,
+    parts: tuple[str, str, str],
+    wrong: dict[str, str],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """One row of the corpus from its subject, object and time: spoilt or not, in its split."""
+    subject, complement, time = parts
+    frame = "|".join(parts)
+    seed, name = settings["seed"], f"{verb.lemma}|{tense}|{frame}"
+    prompt = f"{verb.lemma}: {time} {subject} {auxiliary(tense, person)}"
+    correct = verb.form(tense, person)
+    mistake = spoil(wrong, settings["noise"], uniform(seed, "noise", name))
+    form = wrong[mistake] if mistake else correct
+    longest = f"{prompt}{max([correct, *wrong.values()], key=len)} {complement}."
+    if len(longest) > MAX_LENGTH:
+        raise UserError(
+            f"{settings['templates']}: text: {longest!r} has {len(longest)} characters; "
+            f"shorten its parts to {MAX_LENGTH} in all"
+        )
+    return {
+        "id": name,
+        "text": f"{prompt}{form} {complement}.",
+        "verb_lemma": verb.lemma,
+        "tense": tense,
+        "person": person,
+        "english_regularity": "regular" if verb.regular else "irregular",
+        "label": "mis_conjugated" if mistake else "correct",
+        "mis_conjugation_type": mistake,
+        "correct_form": correct,
+        "form": form,
+        "prompt": prompt,
+        "correct_text": f"{prompt}{correct} {complement}.",
+        "frame": frame,
+        "split": split_of(frame, seed, settings["splits"]),
+        "seed": seed,
+    }
 
 
 def build(settings: dict[str, Any], verbs: Path, templates: Path, out: Path) -> None:
@@ -153,7 +142,7 @@ def build(settings: dict[str, Any], verbs: Path, templates: Path, out: Path) -> 
         UserError: see `read_verbs`, `read_templates` and `generate`.
     """
     known = read_verbs(verbs)
-    section = settings["corpus"] | {"verbs": verbs, "templates": templates}
+    section = settings["corpus"] | {"templates": templates}
     table = generate(section, known, read_templates(templates, known))
     files.write_table(out, table)
     wrong = sum(label != "correct" for label in table["label"].to_pylist())

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from minituner import files
 from minituner.errors import UserError
-from minituner.grammar import PASTS, Verb, alternatives, read_verbs
+from minituner.grammar import PASTS, Verb, alternatives
 from minituner.rng import generator
+from minituner.tables import read_verbs
 
 PROBE = 20  # sentences of each unseen cell in the probe, at most
 NEEDED = (
@@ -21,21 +22,12 @@ NEEDED = (
 )
 Row = dict[str, Any]
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("prompt", pa.string()),
-        ("form", pa.string()),
-        ("alternatives", pa.list_(pa.string())),
-        ("verb_lemma", pa.string()),
-        ("tense", pa.string()),
-        ("person", pa.string()),
-        ("frame", pa.string()),
-        ("split", pa.string()),
-        ("probe", pa.bool_()),
-    ]
+CONTROL_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "text", "prompt", "form")]
+    + [("alternatives", pa.list_(pa.string()))]
+    + [(name, pa.string()) for name in ("verb_lemma", "tense", "person", "frame", "split")]
 )
+IRREGULAR_SCHEMA = CONTROL_SCHEMA.append(pa.field("probe", pa.bool_()))
 
 
 def quotas(available: list[int], wanted: int) -> list[int]:
@@ -121,9 +113,7 @@ def select(rows: list[Row], settings: dict[str, Any], source: str) -> tuple[list
 def build(
     settings: dict[str, Any], corpus: Path, verbs: Path, irregular: Path, control: Path
 ) -> None:
-    """Draw both sets from the corpus and write them as Parquet, columns as in `SCHEMA`.
-
-    The control set lacks `probe`.
+    """Draw both sets from the corpus and write them as Parquet, columns as in the schemas above.
 
     Raises:
         UserError: if the corpus cannot be read, does not go with the verbs, or is too small.
@@ -131,28 +121,29 @@ def build(
     known = read_verbs(verbs)
     table = files.read_table(corpus, NEEDED.split())
     rows = [_row(row, known, corpus) for row in table.to_pylist()]
-    for path, chosen, schema in zip(
-        (irregular, control),
-        select(rows, settings["subsets"], str(corpus)),
-        (SCHEMA, SCHEMA.remove(SCHEMA.get_field_index("probe"))),
-        strict=True,
-    ):
-        files.write_table(path, pa.Table.from_pylist(chosen, schema))
-        print(f"{path}: {len(chosen)} sentences")
+    chosen, controls = select(rows, settings["subsets"], str(corpus))
+    files.write_table(irregular, pa.Table.from_pylist(chosen, IRREGULAR_SCHEMA))
+    files.write_table(control, pa.Table.from_pylist(controls, CONTROL_SCHEMA))
+    print(f"{irregular}: {len(chosen)} sentences; {control}: {len(controls)}")
 
 
 def _row(row: Row, verbs: dict[str, Verb], corpus: Path) -> Row:
     """A corpus row turned into its correct sentence, with what the form is to be told from."""
-    verb = verbs.get(row["verb_lemma"])
-    if verb is None or verb.form(row["tense"], row["person"]) != row.pop("correct_form"):
+    lemma, tense, person = row["verb_lemma"], row["tense"], row["person"]
+    form = row.pop("correct_form")
+    try:
+        same = verbs[lemma].form(tense, person) == form
+    except (KeyError, ValueError):
+        same = False
+    if not same:
         raise UserError(
-            f"{corpus}: verb_lemma: {row['verb_lemma']} is not conjugated as in the verbs file; "
-            "make the corpus again"
+            f"{corpus}: correct_form: {form!r} for {lemma} in {tense}, {person}, is not what the "
+            "verbs file says; make the corpus again"
         )
-    wrong = alternatives(verb, row["tense"], row["person"])
+    wrong = alternatives(verbs[lemma], tense, person)
     return row | {
         "text": row.pop("correct_text"),
-        "form": verb.form(row["tense"], row["person"]),
+        "form": form,
         "alternatives": list(wrong.values()),
     }
 
