@@ -12,6 +12,14 @@ configfile: "params.yaml"
 
 
 include: "rules/common.smk"
+
+
+wildcard_constraints:
+    rank=r"[1-9]\d*",
+    seed=r"\d+",
+    run=r"base|nf4|full_s\d+|(lora|qlora)_r\d+_s\d+",
+
+
 include: "rules/corpus.smk"
 include: "rules/subsets.smk"
 include: "rules/base.smk"
@@ -23,16 +31,13 @@ include: "rules/memory.smk"
 include: "rules/evaluate.smk"
 include: "rules/plot.smk"
 include: "rules/done.smk"
-
-
-wildcard_constraints:
-    rank=r"[1-9]\d*",
-    seed=r"\d+",
-    run=r"base|nf4|full_s\d+|(lora|qlora)_r\d+_s\d+",
+include: "rules/guard.smk"
 
 
 localrules:
     all,
+    trained,
+    qlora_trained,
 
 
 rule all:

@@ -24,3 +24,9 @@ rule qlora:
         "python -m minituner train --settings {params.settings:q} --base results/nf4"
         " --irregular {input.irregular} --method qlora --rank {wildcards.rank}"
         " --seed {wildcards.seed} --out {params.out} &> {log}"
+
+
+rule qlora_trained:
+    """All runs on the NF4 base: a target for `snakemake qlora_trained` and for DVC."""
+    input:
+        [file for run in QLORA for file in adapter(f"results/qlora/{run}")],

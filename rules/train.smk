@@ -52,3 +52,10 @@ rule train_full:
         "python -m minituner train --settings {params.settings:q} --base results/base"
         " --irregular {input.irregular} --method full --seed {wildcards.seed}"
         " --out {params.out} &> {log}"
+
+
+rule trained:
+    """All runs on the base: a target for `snakemake trained` and for DVC."""
+    input:
+        [file for run in LORA for file in adapter(f"results/train/{run}")],
+        [file for run in FULL for file in model(f"results/train/{run}")],
