@@ -128,14 +128,12 @@ def _qlora_criterion(results: Path, summary: pd.DataFrame, run: str, bar: float)
 
     saving = held("lora") / held("qlora")
     accuracy = {m: lookup(summary, f"{m}_r{rank}", "accuracy") for m in ("lora", "qlora")}
-    shown = ", ".join(
-        f"{label} {100 * accuracy[m]['value']:.1f} %"
-        for m, label in (("lora", "LoRA"), ("qlora", "QLoRA"))
-    )
+    measured = f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller; accuracy "
+    measured += f"LoRA {accuracy['lora']['value']:.1%}, QLoRA {accuracy['qlora']['value']:.1%}"
     return {
         "criterion": name,
         "bar": bar_text,
-        "measured": f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller; {shown}",
+        "measured": measured,
         "met": bool(ratio <= bar and saving > 1),
         "values": {"agreement": float(ratio), "weights_saving": saving},
     }
