@@ -233,3 +233,17 @@ def test_quotas_use_what_there_is_and_are_as_even_as_it_allows(available, wanted
     unexhausted = [t for t, a in zip(taken, available, strict=True) if t < a]
     if unexhausted:
         assert max(taken) - min(unexhausted) <= 1
+
+
+@given(wanted=st.integers(0, 12))
+def test_a_draw_has_exactly_the_wanted_number_even_below_one_a_cell(wanted):
+    rows = [
+        {"id": f"{verb}{i}", "verb_lemma": verb, "tense": "past_simple"}
+        for verb in ("go", "see", "eat", "do")
+        for i in range(3)
+    ]
+    drawn = subsets.draw(rows, wanted, 0, "some")
+    assert len({row["id"] for row in drawn}) == len(drawn) == wanted
+    assert drawn == subsets.draw(rows[::-1], wanted, 0, "some"), (
+        "the corpus's order decides nothing"
+    )
