@@ -1,0 +1,297 @@
+"""NormalFloat-4 (Dettmers et al. 2023, arXiv:2305.14314): weights in 4 bits, and a Linear on them.
+
+Each block of `blocksize` weights is divided by its largest magnitude, `absmax`, and each quotient
+becomes the nearest of 16 code values: quantiles of a normal distribution, since trained weights are
+nearly normal (section 3). Two codes share a byte, the first in the high nibble. With double
+quantization the absmax values are themselves stored in 8 bits (section 3, "Double Quantization").
+
+The numbers and the file layout are those of bitsandbytes.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import statistics
+from typing import Any
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from minituner.errors import UserError
+
+OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
+NESTED_BLOCKSIZE = 256
+BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
+CHUNK = 1 << 20  # weights quantized at a time, so that temporaries stay small
+
+
+@functools.cache
+def code_values() -> torch.Tensor:
+    """The 16 values, float32, ascending from −1 to 1 with an exact 0 at index 7 (appendix E)."""
+    quantile = statistics.NormalDist().inv_cdf
+
+    def half(n: int) -> list[float]:
+        return [quantile(p) for p in torch.linspace(OFFSET, 0.5, n + 1)[:-1].tolist()]
+
+    # Eight positive values but seven negative ones, so that zero has a code of its own.
+    values = sorted([*half(8), 0.0, *(-q for q in half(7))])
+    code = torch.tensor(values)
+    return code / code.max()
+
+
+@functools.cache
+def dynamic_map() -> torch.Tensor:
+    """The 256 values of the 8-bit dynamic data type (Dettmers 2015, arXiv:1511.04561), float32.
+
+    For each of seven powers of ten, evenly spaced fractions; more of them the larger the power.
+    """
+    values = [0.0, 1.0]
+    for power in range(7):
+        edges = torch.linspace(0.1, 1, 2**power + 1)
+        means = ((edges[:-1] + edges[1:]) / 2).tolist()
+        values += [sign * 10.0 ** (power - 6) * mean for mean in means for sign in (-1, 1)]
+    return torch.tensor(sorted(values))
+
+
+def _midpoints(code: torch.Tensor) -> torch.Tensor:
+    return (code[:-1] + code[1:]) / 2
+
+
+@dataclasses.dataclass
+class QuantState:
+    """What it takes to read packed codes again.
+
+    Attributes:
+        shape: of the weight.
+        dtype: of the weight before quantizing, and after dequantizing.
+        blocksize: weights that share one absmax.
+        absmax: float32, one a block; with double quantization uint8 codes instead.
+        nested_absmax, offset: float32, for double quantization: one a block of 256 absmax values,
+            and the mean that was subtracted first.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    blocksize: int
+    absmax: torch.Tensor
+    nested_absmax: torch.Tensor | None = None
+    offset: float | None = None
+
+    def scales(self) -> torch.Tensor:
+        """absmax as float32, one a block, whether or not it is stored in 8 bits."""
+        if self.nested_absmax is None:
+            return self.absmax
+        values = dynamic_map()[self.absmax.int()]
+        blocks = self.nested_absmax.repeat_interleave(NESTED_BLOCKSIZE)[: len(values)]
+        return values * blocks + self.offset
+
+
+def _blocks(flat: torch.Tensor, blocksize: int) -> torch.Tensor:
+    """(n,) → (blocks, blocksize), zeros behind the end."""
+    return F.pad(flat, (0, -len(flat) % blocksize)).view(-1, blocksize)
+
+
+def _nearest(blocks: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (uint8) of the nearest code values after scaling, and absmax, of (n, blocksize)."""
+    absmax = blocks.abs().amax(dim=1)
+    # By the reciprocal, as bitsandbytes does: dividing rounds otherwise once in millions.
+    scaled = blocks * (1.0 / absmax)[:, None]
+    scaled = torch.where(absmax[:, None] > 0, scaled, 0.0)
+    # A value right on a midpoint takes the lower code.
+    return torch.bucketize(scaled, _midpoints(code)).to(torch.uint8), absmax
+
+
+def quantize(
+    weight: torch.Tensor, blocksize: int = 64, double_quant: bool = False
+) -> tuple[torch.Tensor, QuantState]:
+    """Packed codes, uint8 (⌈n/2⌉, 1), and their state, of a weight with n elements.
+
+    Raises:
+        UserError: for NaN or infinity, which have no code, or a blocksize out of the usual ones.
+    """
+    if blocksize not in BLOCKSIZES:
+        raise UserError(f"nf4.blocksize: {blocksize}: use one of {BLOCKSIZES}")
+    flat = weight.detach().reshape(-1)
+    if not torch.isfinite(flat).all():
+        raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
+    n = len(flat)
+    codes = torch.empty(n + n % 2, dtype=torch.uint8)
+    codes[n:] = 0
+    absmax = torch.empty(math.ceil(n / blocksize))
+    for start in range(0, n, CHUNK):
+        part = flat[start : start + CHUNK].float()
+        indices, scales = _nearest(_blocks(part, blocksize), code_values())
+        codes[start : start + len(part)] = indices.view(-1)[: len(part)]
+        absmax[start // blocksize : start // blocksize + len(scales)] = scales
+    packed = (codes[0::2] << 4 | codes[1::2])[:, None].contiguous()
+    state = QuantState(tuple(weight.shape), weight.dtype, blocksize, absmax)
+    if double_quant:
+        offset = absmax.mean()
+        indices, nested = _nearest(_blocks(absmax - offset, NESTED_BLOCKSIZE), dynamic_map())
+        state.absmax = indices.view(-1)[: len(absmax)].contiguous()
+        state.nested_absmax, state.offset = nested, float(offset)
+    return packed, state
+
+
+def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
+    """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
+    # One look-up gives both values of a byte.
+    pairs = torch.cartesian_prod(code_values(), code_values())
+    n = math.prod(state.shape)
+    values = pairs[packed.view(-1).int()].view(-1)[:n]
+    values = _blocks(values, state.blocksize) * state.scales()[:, None]
+    return values.view(-1)[:n].view(state.shape).to(state.dtype)
+
+
+class _NF4Linear(torch.autograd.Function):
+    """y = x Wᵀ + b for a packed W, which backward unpacks anew: a float copy never stays alive."""
+
+    @staticmethod
+    def forward(ctx, x, packed, state, bias):
+        ctx.save_for_backward(packed)
+        ctx.state = state
+        return F.linear(x, dequantize(packed, state).to(x.dtype), bias)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (packed,) = ctx.saved_tensors
+        return grad @ dequantize(packed, ctx.state).to(grad.dtype), None, None, None
+
+
+class NF4Linear(nn.Module):
+    """A frozen Linear whose weight is held in 4 bits, (…, in) → (…, out).
+
+    Its tensors are saved under the names that bitsandbytes and transformers read: `weight`,
+    `weight.absmax`, `weight.quant_map`, `weight.quant_state.bitsandbytes__nf4` and, with double
+    quantization, `weight.nested_absmax` and `weight.nested_quant_map`.
+    """
+
+    def __init__(self, packed: torch.Tensor, state: QuantState, bias: torch.Tensor | None = None):
+        super().__init__()
+        self.out_features, self.in_features = state.shape
+        self.register_buffer("weight", packed, persistent=False)
+        self.register_buffer("absmax", state.absmax, persistent=False)
+        self.register_buffer("nested_absmax", state.nested_absmax, persistent=False)
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self._state = state
+
+    @classmethod
+    def from_linear(
+        cls, linear: nn.Linear, blocksize: int = 64, double_quant: bool = False
+    ) -> "NF4Linear":
+        """Quantize a Linear's weight; its bias stays as it is."""
+        return cls(*quantize(linear.weight, blocksize, double_quant), linear.bias)
+
+    @property
+    def quant_state(self) -> QuantState:
+        """How to read `weight`, made of the buffers as they are now."""
+        return dataclasses.replace(
+            self._state, absmax=self.absmax, nested_absmax=self.nested_absmax
+        )
+
+    def dequantized(self) -> torch.Tensor:
+        """The weight as floats, (out, in)."""
+        return dequantize(self.weight, self.quant_state)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x Wᵀ + b."""
+        return _NF4Linear.apply(x, self.weight, self.quant_state, self.bias)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        state = self.quant_state
+        fields: dict[str, Any] = {
+            "quant_type": "nf4",
+            "blocksize": state.blocksize,
+            "dtype": str(state.dtype).removeprefix("torch."),
+            "shape": list(state.shape),
+        }
+        destination[f"{prefix}weight"] = self.weight
+        destination[f"{prefix}weight.absmax"] = state.absmax
+        destination[f"{prefix}weight.quant_map"] = code_values().clone()
+        if state.nested_absmax is not None:
+            fields |= {
+                "nested_blocksize": NESTED_BLOCKSIZE,
+                "nested_dtype": "float32",
+                "nested_offset": state.offset,
+            }
+            destination[f"{prefix}weight.nested_absmax"] = state.nested_absmax
+            destination[f"{prefix}weight.nested_quant_map"] = dynamic_map().clone()
+        packed = torch.tensor(list(json.dumps(fields).encode()), dtype=torch.uint8)
+        destination[f"{prefix}weight.quant_state.bitsandbytes__nf4"] = packed
+
+    def _load_from_state_dict(
+        self, state_dict, prefix, metadata, strict, missing, unexpected, errors
+    ):
+        key = f"{prefix}weight"
+        wanted = ["", ".absmax", ".quant_map", ".quant_state.bitsandbytes__nf4"]
+        if self.nested_absmax is not None:
+            wanted += [".nested_absmax", ".nested_quant_map"]
+        found = {part: state_dict.pop(key + part, None) for part in wanted}
+        missing += [key + part for part, tensor in found.items() if tensor is None]
+        if not any(tensor is None for tensor in found.values()):
+            self._read(key, found, errors)
+        super()._load_from_state_dict(
+            state_dict, prefix, metadata, strict, missing, unexpected, errors
+        )
+
+    def _read(self, key: str, found: dict[str, torch.Tensor], errors: list[str]) -> None:
+        maps = {".quant_map": code_values(), ".nested_quant_map": dynamic_map()}
+        buffers = {"": "weight", ".absmax": "absmax", ".nested_absmax": "nested_absmax"}
+        for part, tensor in found.items():
+            if part in maps and not torch.equal(tensor, maps[part]):
+                errors.append(f"{key}{part} is not the NF4 table")
+            if part in buffers:
+                own = getattr(self, buffers[part])
+                if (tensor.shape, tensor.dtype) != (own.shape, own.dtype):
+                    errors.append(
+                        f"{key}{part} has shape {tuple(tensor.shape)}, not {tuple(own.shape)}"
+                    )
+                else:
+                    own.copy_(tensor)
+        try:
+            fields = json.loads(bytes(found[".quant_state.bitsandbytes__nf4"].tolist()))
+            expected = {"quant_type": "nf4", "blocksize": self._state.blocksize}
+            expected["shape"] = list(self._state.shape)
+            for name, value in expected.items():
+                if fields[name] != value:
+                    errors.append(f"{key}: quant_state {name} is {fields[name]}, expected {value}")
+            self._state.offset = fields.get("nested_offset", self._state.offset)
+        except (ValueError, KeyError, TypeError) as error:
+            errors.append(f"{key}: quant_state cannot be read ({error})")
+
+    def extra_repr(self) -> str:
+        """What printing the module adds."""
+        shape = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{shape}, blocksize={self._state.blocksize}, bias={self.bias is not None}"
+
+
+def replace_linears(
+    model: nn.Module,
+    modules: list[str],
+    quant_type: str = "nf4",
+    blocksize: int = 64,
+    double_quant: bool = False,
+) -> nn.Module:
+    """Quantize the named Linears of `model` in place; returns the model.
+
+    Raises:
+        UserError: for another quant_type, or a name that is no Linear of the model.
+    """
+    if quant_type != "nf4":
+        raise UserError(
+            f"quantization: quant_type {quant_type!r} is unknown; only nf4 is supported"
+        )
+    for name in modules:
+        parent, _, child = name.rpartition(".")
+        try:
+            owner = model.get_submodule(parent)
+            linear = getattr(owner, child)
+        except AttributeError:
+            linear = None
+        if not isinstance(linear, nn.Linear):
+            raise UserError(f"quantization: {name!r} is no Linear of the model; quantize it again")
+        setattr(owner, child, NF4Linear.from_linear(linear, blocksize, double_quant))
+    return model

@@ -1,0 +1,83 @@
+"""QLoRA (Dettmers et al. 2023, arXiv:2305.14314): LoRA on a base whose Linears are stored in NF4.
+
+Embeddings and norms stay as they are; every Linear of the blocks is quantized (section 3).
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn as nn
+
+from minituner import checkpoint, nf4, numerics
+from minituner.errors import UserError
+from minituner.lora import LoRALinear, wrap_minigpt_with_lora
+
+SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
+
+
+def block_linears(model: nn.Module) -> list[str]:
+    """Names of the float Linears inside the blocks."""
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+
+def quantize_checkpoint(settings: dict[str, Any], base: Path, out: Path) -> None:
+    """Write the float model in `base` to `out` with its Linears packed in NF4."""
+    numerics.pin()
+    model = checkpoint.load_model(base)
+    quantization = {"quant_type": "nf4", "modules": block_linears(model), **settings["nf4"]}
+    nf4.replace_linears(model, **quantization)
+    checkpoint.save_model(out, model, quantization)
+
+
+def wrap_minigpt_qlora(
+    model: nn.Module,
+    r: int = 8,
+    alpha: float = 16.0,
+    quant_scheme: str = "nf4_per_group_64",
+    target_modules: Iterable[str] | str = ("q_proj", "v_proj"),
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Quantize the Linears that are not yet in NF4, then wrap the targets with LoRA.
+
+    Args:
+        model: a MiniGPT, changed in place and returned.
+        r: see `LoRALinear`, as are alpha and dropout.
+        alpha: see above.
+        quant_scheme: `nf4_per_group_<blocksize>`, with `_double` appended for double quantization.
+        target_modules: see `matching_linears`.
+        dropout: see above.
+        generator: where A is drawn from.
+
+    Raises:
+        UserError: for an unknown scheme or a target that matches nothing.
+    """
+    match = SCHEME.fullmatch(quant_scheme)
+    if not match:
+        raise UserError(
+            f"quant_scheme: {quant_scheme!r} is unknown; write nf4_per_group_64, or another "
+            "blocksize, with _double appended for double quantization"
+        )
+    nf4.replace_linears(
+        model, block_linears(model), blocksize=int(match[1]), double_quant=bool(match[2])
+    )
+    return wrap_minigpt_with_lora(model, r, alpha, target_modules, dropout, generator)
+
+
+@torch.no_grad()
+def merged_float_linear(layer: LoRALinear) -> nn.Linear:
+    """A float Linear with the update merged into the *dequantized* weights of an NF4 base.
+
+    Its outputs equal the adapter's on the NF4 base up to float rounding; the 4-bit file is left
+    behind. Merging back into 4 bits is refused by `LoRALinear.merge_`.
+    """
+    base = layer.base
+    merged = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)
+    weight = base.dequantized() if isinstance(base, nf4.NF4Linear) else base.weight
+    merged.weight.copy_(weight + layer.delta_weight())
+    if base.bias is not None:
+        merged.bias.copy_(base.bias)
+    return merged
