@@ -23,13 +23,12 @@ class _Loader(yaml.SafeLoader):
     """Plain YAML, except that a key given twice is an error and not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for (key, _), name in zip(node.value, keys, strict=True):
-            if keys.count(name) > 1:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
                 line = key.start_mark.line + 1
-                raise UserError(
-                    f"line {line}: {name}: given twice in one section; keep one of them"
-                )
+                raise UserError(f"line {line}: {key.value}: given twice; keep one of them")
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 

@@ -22,4 +22,5 @@ rule base:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner base --settings {params.settings:q} --corpus {input.corpus}"
-        " --out {params.out} &> {log}"
+        " --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

@@ -11,7 +11,7 @@ from minituner import settings as minituner_settings
 from minituner.errors import UserError
 
 # Jobs run the Python that runs Snakemake, its environment activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 
 def check(function, *args):

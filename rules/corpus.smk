@@ -20,4 +20,5 @@ rule corpus:
         settings=settings("corpus"),
     shell:
         "python -m minituner corpus --settings {params.settings:q} --verbs {input.verbs:q}"
-        " --templates {input.templates:q} --out {output.corpus} &> {log}"
+        " --templates {input.templates:q} --out {output.corpus}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

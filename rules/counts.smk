@@ -20,4 +20,5 @@ rule counts:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner counts --settings {params.settings:q} --base results/base"
-        " --out {params.out} &> {log}"
+        " --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

@@ -25,7 +25,8 @@ rule judge:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner judge --settings {params.settings:q} --results results"
-        " --out {params.out} &> {log}"
+        " --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule gate:
@@ -50,4 +51,5 @@ rule gate:
         mem_mb=1000,
         runtime="5m",
     shell:
-        "python -m minituner gate --judged {input.judged} --out {output} &> {log}"
+        "python -m minituner gate --judged {input.judged} --out {output}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

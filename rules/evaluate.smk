@@ -23,7 +23,8 @@ rule evaluate:
         adapter=adapter_option,
     shell:
         "python -m minituner evaluate --base {params.base} {params.adapter}"
-        " --irregular {input.irregular} --control {input.control} --out {output} &> {log}"
+        " --irregular {input.irregular} --control {input.control} --out {output}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule agreement:
@@ -52,7 +53,8 @@ rule agreement:
     shell:
         "python -m minituner agreement --base results/base --nf4 results/nf4"
         " --adapters {params.adapters} --irregular {input.irregular} --control {input.control}"
-        " --out {output} &> {log}"
+        " --out {output}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule summarize:
@@ -79,4 +81,5 @@ rule summarize:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner summarize --settings {params.settings:q} --runs {input.runs}"
-        " --out {params.out} &> {log}"
+        " --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

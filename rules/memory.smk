@@ -22,4 +22,5 @@ rule memory:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner memory --settings {params.settings:q} --base results/base"
-        " --nf4 results/nf4 --irregular {input.irregular} --out {params.out} &> {log}"
+        " --nf4 results/nf4 --irregular {input.irregular} --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

@@ -23,4 +23,5 @@ rule plot:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner plot --settings {params.settings:q} --evaluate results/evaluate"
-        " --train results/train --base results/base --out {params.out} &> {log}"
+        " --train results/train --base results/base --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

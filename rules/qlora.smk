@@ -23,7 +23,8 @@ rule qlora:
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/nf4"
         " --irregular {input.irregular} --method qlora --rank {wildcards.rank}"
-        " --seed {wildcards.seed} --out {params.out} &> {log}"
+        " --seed {wildcards.seed} --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule qlora_trained:

@@ -21,4 +21,5 @@ rule subsets:
         settings=settings("subsets"),
     shell:
         "python -m minituner subsets --settings {params.settings:q} --corpus {input.corpus}"
-        " --verbs {input.verbs:q} --irregular {output.irregular} --control {output.control} &> {log}"
+        " --verbs {input.verbs:q} --irregular {output.irregular} --control {output.control}"
+        " 2>&1 >> {log} | tee -a {log} >&2"

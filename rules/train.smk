@@ -23,7 +23,8 @@ rule train:
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/base"
         " --irregular {input.irregular} --method lora --rank {wildcards.rank}"
-        " --seed {wildcards.seed} --out {params.out} &> {log}"
+        " --seed {wildcards.seed} --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule train_full:
@@ -51,7 +52,8 @@ rule train_full:
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/base"
         " --irregular {input.irregular} --method full --seed {wildcards.seed}"
-        " --out {params.out} &> {log}"
+        " --out {params.out}"
+        " 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule trained:
