@@ -24,9 +24,15 @@ def block_linears(model: nn.Module) -> list[str]:
 
 
 def quantize_checkpoint(settings: dict[str, Any], base: Path, out: Path) -> None:
-    """Write the float model in `base` to `out` with its Linears packed in NF4."""
+    """Write the float model in `base` to `out` with its Linears packed in NF4.
+
+    Raises:
+        UserError: if `base` is packed already: its floats are gone, and errors would add up.
+    """
     numerics.pin()
     model = checkpoint.load_model(base)
+    if not block_linears(model):
+        raise UserError(f"{base}: in NF4 already; name the float base")
     quantization = {"quant_type": "nf4", "modules": block_linears(model), **settings["nf4"]}
     nf4.replace_linears(model, **quantization)
     checkpoint.save_model(out, model, quantization)
