@@ -1,0 +1,80 @@
+"""From one checkout to another through a store that is a mere folder."""
+
+import shutil
+
+import pytest
+
+from .conftest import Project
+
+
+@pytest.fixture
+def store(finished, tmp_path):
+    """A store into which the finished project was pushed."""
+    shutil.copytree(finished.root, tmp_path / "origin", symlinks=True)
+    origin = Project(tmp_path / "origin")
+    origin.make("push", f"REMOTE={tmp_path / 'store'}")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def clone(finished, tmp_path):
+    """A fresh clone of the finished project."""
+    finished.run("git", "clone", "--quiet", finished.root, tmp_path / "clone")
+    return Project(tmp_path / "clone")
+
+
+def test_after_make_pull_a_fresh_clone_runs_no_job_but_sees_later_changes(clone, store):
+    clone.make("pull", f"REMOTE={store}")
+    assert clone.jobs() == {}
+    assert clone.stale_stages() == set()
+    clone.set("evaluate", bootstrap=21)
+    assert set(clone.jobs()) == {"summarize", "plot", "judge", "gate"}
+    assert clone.stale_stages() == {"evaluate"}
+
+
+def test_a_plain_dvc_pull_does_not_lead_snakemake_astray(clone, store):
+    clone.run("dvc", "remote", "modify", "--local", "local", "url", store)
+    clone.run("dvc", "pull")
+    done = clone.run("snakemake", "all", ok=False)
+    assert done.returncode != 0
+    assert "put here by another program" in done.stdout and "make sync" in done.stdout
+    clone.make("sync")
+    assert clone.jobs() == {}
+
+
+def test_results_of_other_settings_are_not_adopted(clone, store):
+    clone.set("evaluate", bootstrap=21)
+    done = clone.make("pull", f"REMOTE={store}", ok=False)
+    assert done.returncode != 0
+    assert "do not belong to these settings" in done.stdout
+
+
+def test_an_empty_store_is_named_with_the_remedy(clone, tmp_path):
+    done = clone.make("pull", f"REMOTE={tmp_path / 'nothing'}", ok=False)
+    assert done.returncode != 0
+    assert "make push" in done.stdout
+
+
+def test_results_that_are_not_current_are_not_published(project, tmp_path):
+    project.set("evaluate", bootstrap=21)
+    done = project.make("push", f"REMOTE={tmp_path / 'store'}", ok=False)
+    assert done.returncode != 0
+    assert "make all first" in done.stdout
+    assert not (tmp_path / "store").exists()
+
+
+def test_results_that_dvc_swapped_are_not_taken_for_current(project):
+    """DVC's run cache brings back old results; Snakemake's record is then of the newer ones."""
+    project.set("evaluate", bootstrap=21)
+    project.run("snakemake", "all")
+    project.run("dvc", "commit", "--force")
+    project.set("evaluate", bootstrap=20)
+    assert "is cached" in project.run("dvc", "repro").stdout
+    project.set("evaluate", bootstrap=21)
+    done = project.run("snakemake", "all", ok=False)
+    assert done.returncode != 0 and "make sync" in done.stdout
+
+
+def test_a_clone_without_the_store_makes_everything(clone):
+    """The results that git holds must not be mistaken for finished ones."""
+    assert {"corpus", "base", "train", "evaluate", "plot", "judge", "gate"} <= set(clone.jobs())

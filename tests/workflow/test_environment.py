@@ -1,0 +1,65 @@
+"""pyproject.toml, requirements.lock and environment.yml name the same versions."""
+
+import re
+import tomllib
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from .conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DIRECT = [
+    Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+]
+
+
+def pins(lines):
+    """Package → version of lines such as `name==1.2`; anything else is refused."""
+    found = {}
+    for line in lines:
+        match = re.fullmatch(r"([\w.-]+)==([\w.]+)", line)
+        assert match, f"{line!r} is not an exact pin"
+        found[canonicalize_name(match[1])] = match[2]
+    return found
+
+
+def lock():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return pins(line for line in lines if line and not line.startswith("#"))
+
+
+def test_the_lock_satisfies_what_pyproject_asks_for():
+    locked = lock()
+    for requirement in DIRECT:
+        version = locked[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
+
+
+def test_torch_is_pinned_exactly_and_without_a_build():
+    (torch,) = [requirement for requirement in DIRECT if requirement.name == "torch"]
+    assert str(torch.specifier) == f"=={lock()['torch']}"
+    assert "+" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_conda_users_get_the_same_pins():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (listed,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    locked = lock()
+    names = [canonicalize_name(requirement.name) for requirement in DIRECT]
+    assert pins(listed) == {name: locked[name] for name in names}
+
+
+def test_what_is_installed_here_is_what_the_lock_says():
+    from importlib.metadata import version
+
+    for requirement in DIRECT:
+        installed = version(requirement.name).partition("+")[0]
+        assert installed == lock()[canonicalize_name(requirement.name)]
+
+
+def test_no_registry_is_named():
+    for name in ("requirements.lock", "environment.yml", "Makefile", "pyproject.toml"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"https?://|--(extra-)?index-url", text), name

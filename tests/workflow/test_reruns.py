@@ -1,0 +1,169 @@
+"""What a change runs again: exactly the jobs and stages that depend on it, never fewer."""
+
+import shutil
+
+import pytest
+
+TUNED = {"train", "train_full", "qlora"}
+SCORED = {"evaluate", "agreement", "summarize"}
+REPORTED = {"plot", "judge", "gate"}
+AFTER_BASE = {"counts", "quantize", "memory", *TUNED, *SCORED, *REPORTED}
+ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
+
+
+def setting(section, **values):
+    return lambda project: project.set(section, **values)
+
+
+def another_line(path):
+    def change(project):
+        file = project.root / path
+        file.write_text(file.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+
+    return change
+
+
+def drop_last_row(path):
+    def change(project):
+        file = project.root / path
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(lines[:-1]), encoding="utf-8")
+
+    return change
+
+
+CHANGES = {
+    # name: (change, rules that Snakemake runs, stages whose own inputs DVC finds changed)
+    "the corpus seed": (
+        setting("corpus", seed=7),
+        ALL_RULES,
+        {"corpus"},
+    ),
+    "the size of a subset": (
+        setting("subsets", val=19),
+        {"subsets", "memory", *TUNED, *SCORED, *REPORTED},
+        {"corpus"},
+    ),
+    "the base's steps": (
+        setting("base", steps=21),
+        {"base", *AFTER_BASE},
+        {"base"},
+    ),
+    "LoRA's alpha": (
+        setting("lora", alpha=3),
+        AFTER_BASE - {"train_full"},
+        {"counts", "train", "qlora"},
+    ),
+    "the tuning steps": (
+        setting("tuning", steps=5),
+        AFTER_BASE - {"quantize"},
+        {"counts", "train", "qlora"},
+    ),
+    "full fine-tuning's learning rate": (
+        setting("full", learning_rate=0.0002),
+        {"train_full", "evaluate", "summarize", *REPORTED},
+        {"train"},
+    ),
+    "the NF4 blocksize": (
+        setting("nf4", blocksize=128),
+        {"counts", "quantize", "qlora", "memory", *SCORED, *REPORTED},
+        {"counts", "qlora"},
+    ),
+    "the bootstrap": (
+        setting("evaluate", bootstrap=21),
+        {"summarize", *REPORTED},
+        {"evaluate"},
+    ),
+    "a bar": (
+        setting("definition_of_done", perplexity_drift=999),
+        REPORTED,
+        {"report"},
+    ),
+    "a row of the templates": (
+        drop_last_row("data/templates.csv"),
+        ALL_RULES,
+        {"corpus"},
+    ),
+    "evaluate.py": (
+        another_line("minituner/evaluate.py"),
+        {*SCORED, *REPORTED},
+        {"evaluate"},
+    ),
+    "plots.py": (
+        another_line("minituner/plots.py"),
+        REPORTED,
+        {"report", "gate"},
+    ),
+    "a rule's command": (
+        lambda project: project.edit(
+            "rules/counts.smk", "--out {params.out}", "--out  {params.out}"
+        ),
+        {"counts"},
+        {"counts"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reruns_what_depends_on_it_and_nothing_else(project, name):
+    change, rules, stages = CHANGES[name]
+    change(project)
+    assert set(project.jobs()) == rules
+    assert project.stale_stages() == stages
+
+
+def test_a_finished_project_runs_no_job(project):
+    assert project.jobs() == {}
+    assert project.stale_stages() == set()
+    assert "Nothing to be done" in project.run("snakemake").stdout
+    assert "Running stage" not in project.run("dvc", "repro").stdout
+
+
+def test_a_newer_file_with_the_same_content_reruns_nothing(project):
+    for path in ("minituner/model.py", "data/verbs.csv", "params.yaml", "rules/train.smk"):
+        (project.root / path).touch()
+    assert project.jobs() == {}
+    assert project.stale_stages() == set()
+
+
+def test_another_seed_only_adds_jobs(project):
+    project.set("sweep", seeds=[0, 1])
+    assert project.jobs() == {
+        "train": 2,
+        "train_full": 1,
+        "qlora": 2,
+        "evaluate": 5,
+        "agreement": 1,
+        "summarize": 1,
+        "plot": 1,
+        "judge": 1,
+        "gate": 1,
+    }
+    assert project.stale_stages() == {"train", "qlora", "evaluate", "report"}
+
+
+def test_another_rank_only_adds_jobs(project):
+    project.set("sweep", ranks=[1, 2, 4])
+    jobs = project.jobs()
+    assert {rule: jobs[rule] for rule in ("train", "evaluate", "counts", "memory")} == {
+        "train": 1,
+        "evaluate": 1,
+        "counts": 1,
+        "memory": 1,
+    }
+    assert not {"base", "train_full", "qlora", "agreement"} & set(jobs)
+    assert project.stale_stages() == {"counts", "train", "qlora", "evaluate", "report"}
+
+
+def test_the_users_own_base_is_watched(project):
+    own = project.root / "checkpoints" / "mine"
+    own.mkdir()
+    for name in ("model.safetensors", "config.json"):
+        shutil.copy(project.root / "results" / "base" / name, own)
+    project.set("base", checkpoint="checkpoints/mine")
+    assert "base" in project.jobs() and "base" in project.stale_stages()
+    project.run("dvc", "repro", "base")
+    assert "base" not in project.jobs() and "base" not in project.stale_stages()
+    config = own / "config.json"
+    config.write_text(config.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert "base" in project.jobs() and "base" in project.stale_stages()

@@ -1,0 +1,71 @@
+"""What a run prints and leaves, when it succeeds, when a bar is missed and when input is bad."""
+
+import pytest
+
+
+def said(done):
+    """The lines a command printed, without Snakemake's announcement of its profile."""
+    lines = done.stdout.splitlines()
+    return [line for line in lines if line and not line.startswith("Using workflow specific")]
+
+
+def test_a_run_leaves_the_tables_the_figures_and_a_met_gate(project):
+    for name in ("ablation.png", "pareto.svg", "curves.png", "definition_of_done.md"):
+        assert (project.root / "results" / name).stat().st_size > 0
+    assert "criteria met" in (project.root / "results" / "gate.txt").read_text()
+
+
+def test_a_missed_bar_names_its_criterion_and_costs_no_result(project):
+    project.set("definition_of_done", accuracy_gain=1)
+    done = project.run("snakemake", "all", ok=False)
+    assert done.returncode != 0
+    assert "criterion 1 irregular accuracy" in done.stdout
+    assert not (project.root / "results" / "gate.txt").exists()
+    assert "**NO**" in (project.root / "results" / "definition_of_done.md").read_text()
+    assert set(project.jobs()) == {"gate"}
+    again = project.make("all", ok=False)
+    assert again.returncode != 0
+    assert "| 1 irregular accuracy" in again.stdout
+
+
+def test_a_bad_row_is_shown_as_the_job_put_it_and_nothing_half_written_stays(project):
+    with open(project.root / "data" / "verbs.csv", "a", encoding="utf-8") as file:
+        file.write("sing,sing\n")
+    done = project.run("snakemake", "all", ok=False)
+    assert done.returncode != 0
+    assert [line for line in said(done) if "minituner: error: data/verbs.csv" in line]
+    assert not (project.root / "data" / "corpus.parquet").exists()
+    assert not list((project.root / "data").glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("alpha:", "alhpa:", "params.yaml: lora.alhpa: unknown key; did you mean alpha?"),
+        ("seeds:\n  - 0", "seeds:\n  - 0 0\n - 1", "params.yaml: line "),
+        ("verbs: data/verbs.csv", "verbs: data/v.csv", "params.yaml: corpus.verbs: no such file"),
+    ],
+)
+def test_bad_settings_stop_snakemake_with_one_line(project, old, new, message):
+    project.edit("params.yaml", old, new)
+    done = project.run("snakemake", "all", ok=False)
+    assert done.returncode != 0
+    (line,) = said(done)
+    assert line.startswith(f"minituner: error: {message}")
+    done = project.run("python", "-m", "minituner", "validate", ok=False)
+    assert (done.returncode, said(done)) == (2, [line])
+
+
+def test_settings_given_on_the_command_line_are_checked_too(project):
+    done = project.run("snakemake", "--config", "lora=3", ok=False)
+    assert done.returncode != 0
+    assert said(done)[-1].startswith("minituner: error: settings: lora: 3 ")
+
+
+def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project):
+    from minituner import cli
+
+    rules = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
+    for command, sections in cli.SECTIONS.items():
+        named = ", ".join(f'"{name}"' for name in sections)
+        assert f"settings({named})" in rules, command

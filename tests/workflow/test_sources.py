@@ -1,0 +1,37 @@
+"""The declared sources of a job against what Python really loads."""
+
+import json
+
+import pytest
+
+from minituner import cli, sources
+
+COMMANDS = sorted({"train" if c == "train_full" else c for c in cli.SECTIONS}) + [
+    "agreement",
+    "evaluate",
+    "gate",
+]
+
+
+@pytest.fixture(scope="module")
+def loaded(finished):
+    """Subcommand → modules of the package that any of its jobs loaded."""
+    found = {}
+    for path in (finished.root.parent / "trace").glob("*.json"):
+        record = json.loads(path.read_text())
+        found.setdefault(record["command"], set()).update(record["loaded"])
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_job_loads_no_source_that_its_rule_does_not_declare(loaded, command):
+    assert loaded[command] <= set(sources.of(command))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_job_declares_its_own_stage_and_not_the_others(command):
+    declared = set(sources.of(command))
+    assert {"minituner/cli.py", "minituner/settings.py", "minituner/errors.py"} <= declared
+    assert "minituner/sources.py" not in declared
+    if command == "corpus":
+        assert not {"minituner/model.py", "minituner/train.py"} & declared

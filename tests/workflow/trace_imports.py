@@ -1,0 +1,22 @@
+"""As `sitecustomize`: each `python -m minituner` notes which of the package's modules it loaded."""
+
+import atexit
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def _note():
+    if Path(sys.argv[0]).parts[-2:] == ("minituner", "__main__.py"):
+        loaded = {
+            f"minituner/{Path(module.__file__).name}"
+            for name, module in sys.modules.items()
+            if name.partition(".")[0] == "minituner"
+        }
+        record = {"command": sys.argv[1], "loaded": sorted(loaded)}
+        path = Path(os.environ["MINITUNER_TRACE"]) / f"{sys.argv[1]}-{os.getpid()}.json"
+        path.write_text(json.dumps(record))
+
+
+atexit.register(_note)
