@@ -8,6 +8,7 @@ Snakemake and DVC, do not know of.
 import copy
 import difflib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise UserError(f"line {line}: {key.value}: given twice; keep one of them")
-            seen.add(str(key.value))
+            name = str(key.value)
+            if name in seen:
+                raise UserError(f"line {key.start_mark.line + 1}: {name}: given twice; keep one")
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -139,15 +140,25 @@ def _schema_of(sections: Iterable[str]) -> dict[str, Any]:
     return cut
 
 
-def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
+def _validator(schema: dict[str, Any]) -> Any:
+    """A validator for which 1.0 is no integer, since it would name a run, and NaN no number."""
     # Imported here: it takes a while, and the Snakefile imports this module on each start.
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, validators
 
+    def integer(checker: Any, value: Any) -> bool:
+        return type(value) is int
+
+    def number(checker: Any, value: Any) -> bool:
+        return type(value) is int or (type(value) is float and math.isfinite(value))
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": integer, "number": number})
+    return validators.extend(Draft202012Validator, type_checker=types)(schema)
+
+
+def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
     _mapping(config, "", source)
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(config),
-        key=lambda error: list(map(str, error.path)),
-    )
+    found = _validator(schema).iter_errors(config)
+    errors = sorted(found, key=lambda error: list(map(str, error.path)))
     for error in errors:
         field = _field(error.absolute_path)
         value = error.instance
