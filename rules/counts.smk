@@ -16,7 +16,7 @@ rule counts:
         mem_mb=2000,
         runtime="5m",
     params:
-        settings=settings("lora", "tuning", "nf4", "sweep.ranks"),
+        settings=settings("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner counts --settings {params.settings:q} --base results/base"

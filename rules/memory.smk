@@ -18,7 +18,7 @@ rule memory:
         mem_mb=2000,
         runtime="5m",
     params:
-        settings=settings("lora", "tuning", "sweep.ranks", "sweep.qlora_ranks"),
+        settings=settings("lora", "tuning.batch_size", "sweep.qlora_ranks"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner memory --settings {params.settings:q} --base results/base"

@@ -16,7 +16,7 @@ rule quantize:
         mem_mb=2000,
         runtime="5m",
     params:
-        settings=settings("lora", "nf4"),
+        settings=settings("nf4"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner quantize --settings {params.settings:q} --base results/base"

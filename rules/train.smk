@@ -47,7 +47,9 @@ rule train_full:
         mem_mb=2000,
         runtime="20m",
     params:
-        settings=settings("full", "tuning"),
+        settings=settings(
+            "full", "tuning.steps", "tuning.batch_size", "tuning.warmup", "tuning.eval_every"
+        ),
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/base"

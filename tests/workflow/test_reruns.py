@@ -51,13 +51,23 @@ CHANGES = {
     ),
     "LoRA's alpha": (
         setting("lora", alpha=3),
-        AFTER_BASE - {"train_full"},
-        {"counts", "train", "qlora"},
+        {"train", "qlora", "memory", *SCORED, *REPORTED},
+        {"train", "qlora"},
     ),
     "the tuning steps": (
         setting("tuning", steps=5),
+        {*TUNED, *SCORED, *REPORTED},
+        {"train", "qlora"},
+    ),
+    "the batch size": (
+        setting("tuning", batch_size=9),
         AFTER_BASE - {"quantize"},
         {"counts", "train", "qlora"},
+    ),
+    "LoRA's learning rate": (
+        setting("tuning", learning_rate=0.002),
+        {"train", "qlora", *SCORED, *REPORTED},
+        {"train", "qlora"},
     ),
     "full fine-tuning's learning rate": (
         setting("full", learning_rate=0.0002),
@@ -145,14 +155,16 @@ def test_another_seed_only_adds_jobs(project):
 def test_another_rank_only_adds_jobs(project):
     project.set("sweep", ranks=[1, 2, 4])
     jobs = project.jobs()
-    assert {rule: jobs[rule] for rule in ("train", "evaluate", "counts", "memory")} == {
+    assert jobs == {
+        "counts": 1,
         "train": 1,
         "evaluate": 1,
-        "counts": 1,
-        "memory": 1,
+        "summarize": 1,
+        "plot": 1,
+        "judge": 1,
+        "gate": 1,
     }
-    assert not {"base", "train_full", "qlora", "agreement"} & set(jobs)
-    assert project.stale_stages() == {"counts", "train", "qlora", "evaluate", "report"}
+    assert project.stale_stages() == {"counts", "train", "evaluate", "report"}
 
 
 def test_the_users_own_base_is_watched(project):

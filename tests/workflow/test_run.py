@@ -65,7 +65,8 @@ def test_settings_given_on_the_command_line_are_checked_too(project):
 def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project):
     from minituner import cli
 
-    rules = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
+    text = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
+    rules = "".join(text.split())
     for command, sections in cli.SECTIONS.items():
-        named = ", ".join(f'"{name}"' for name in sections)
+        named = ",".join(f'"{name}"' for name in sections)
         assert f"settings({named})" in rules, command
