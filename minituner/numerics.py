@@ -9,9 +9,12 @@ from minituner.rng import derive_seed
 
 
 def pin() -> None:
-    """Compute on one thread with deterministic kernels; call it before the first tensor is made."""
+    """Compute on one thread; call it before the first tensor is made.
+
+    On one thread torch's CPU kernels add in a fixed order, so `use_deterministic_algorithms` would
+    forbid nothing that happens here, and it costs a second of imports a process.
+    """
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
