@@ -140,7 +140,7 @@ def _qlora_criterion(results: Path, summary: pd.DataFrame, run: str, bar: float)
 
 
 def judge(settings: dict[str, Any], results: Path, out: Path) -> None:
-    """Write `definition_of_done.json` and `.md`, whether or not the bars are met."""
+    """Write `definition_of_done.json` and `.md` and `metrics.json`, whether or not bars are met."""
     bars, sweep = settings["definition_of_done"], settings["sweep"]
     evaluated = results / "evaluate" / "summary.parquet"
     summary = files.read_table(evaluated).to_pandas()
@@ -176,6 +176,22 @@ def judge(settings: dict[str, Any], results: Path, out: Path) -> None:
     }
     files.write_json(out / "definition_of_done.json", verdict)
     files.write_text(out / "definition_of_done.md", as_markdown(verdict))
+    accuracy = float(lookup(summary, run, "accuracy")["value"])
+    files.write_json(out / "metrics.json", {"accuracy": accuracy, **headline(criteria)})
+
+
+def headline(criteria: list[dict[str, Any]]) -> dict[str, float]:
+    """The judged figures, few enough for one row of `dvc metrics show` and `dvc exp show`."""
+    gain, drift = (criteria[i]["values"] for i in (0, 1))
+    return {
+        "accuracy_gain": gain["adapter"]["value"],
+        "accuracy_gain_low": min(interval["low"] for interval in gain.values()),
+        "perplexity_drift": drift["adapter"]["value"],
+        "perplexity_drift_high": max(interval["high"] for interval in drift.values()),
+        **criteria[3]["values"],
+        "adapter_ratio": criteria[4]["values"]["ratio"],
+        "criteria_met": sum(criterion["met"] for criterion in criteria),
+    }
 
 
 def as_markdown(verdict: dict[str, Any]) -> str:

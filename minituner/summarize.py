@@ -5,7 +5,6 @@ sentence frames, since sentences that share one are not independent, and seeds, 
 recipe and not one lucky run. Differences to the base are paired: both see the same resample.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def lookup(table: pd.DataFrame, unit: str, metric: str, split: str = "test") -> 
 
 
 def summarize(settings: dict[str, Any], runs: list[Path], out: Path) -> None:
-    """Write `summary.parquet`, `summary.csv`, `per_verb.parquet` and `metrics.json` to `out`."""
+    """Write `summary.parquet`, `summary.csv` and `per_verb.parquet` to `out`."""
     tables = read_runs(runs)
     summary = summary_table(tables, settings["evaluate"])
     files.write_table(out / "summary.parquet", pa.Table.from_pandas(summary, preserve_index=False))
@@ -207,10 +206,3 @@ def summarize(settings: dict[str, Any], runs: list[Path], out: Path) -> None:
     files.write_table(
         out / "per_verb.parquet", pa.Table.from_pandas(per_verb, preserve_index=False)
     )
-    metrics = json.loads(groups.pivot(index="unit", columns="metric", values="value").to_json())
-    by_unit: dict[str, dict[str, float]] = {}
-    for metric, values in metrics.items():
-        for unit, value in values.items():
-            if value is not None:
-                by_unit.setdefault(unit, {})[metric] = value
-    files.write_json(out / "metrics.json", by_unit)

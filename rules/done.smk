@@ -10,6 +10,7 @@ rule judge:
         sources=sources("judge"),
     output:
         multiext("results/definition_of_done", ".json", ".md"),
+        "results/metrics.json",
     log:
         "logs/judge.log",
     benchmark:

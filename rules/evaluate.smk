@@ -65,7 +65,6 @@ rule summarize:
     output:
         multiext("results/evaluate/summary", ".parquet", ".csv"),
         "results/evaluate/per_verb.parquet",
-        "results/evaluate/metrics.json",
     log:
         "logs/summarize.log",
     benchmark:

@@ -13,7 +13,7 @@ IN_GIT = {
     "results/ablation.png",
     "results/definition_of_done.json",
     "results/definition_of_done.md",
-    "results/evaluate/metrics.json",
+    "results/metrics.json",
 }
 
 

@@ -73,6 +73,15 @@ def missed(results):
     return [c["criterion"][0] for c in judged(results)["criteria"] if not c["met"]]
 
 
+def test_the_metrics_that_dvc_shows_are_the_judged_figures_at_their_pessimistic_ends(results):
+    judged(results)
+    metrics = files.read_json(results / "metrics.json")
+    assert metrics["criteria_met"] == 5
+    assert metrics["accuracy_gain_low"] == pytest.approx(0.49)
+    assert metrics["perplexity_drift_high"] == pytest.approx(0.03)
+    assert metrics["adapter_ratio"] < 0.01 and metrics["agreement"] == pytest.approx(1.1)
+
+
 def test_all_bars_met_opens_the_gate(results):
     assert missed(results) == []
     judge.gate(results / "definition_of_done.json", results / "gate.txt")

@@ -130,7 +130,8 @@ def records(project):
 
 def test_dvc_shows_metrics_plots_and_changed_settings(project):
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
-    assert metrics[""]["data"]
+    (row,) = metrics[""]["data"].values()
+    assert row["data"]["criteria_met"] == 5
     project.set("evaluate", bootstrap=21)
     assert "evaluate.bootstrap" in project.run("dvc", "params", "diff").stdout
     shown = project.run("dvc", "plots", "show", "--json").stdout
