@@ -14,6 +14,7 @@ from minituner.summarize import lookup
 
 # Okabe & Ito (2008): told apart with every common kind of colour blindness, and in grey.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
+DASHED = (0, (4, 3))
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -65,8 +66,10 @@ def rank_axis(axes: Axes, ranks: list[int]) -> None:
 
 
 def bar(axes: Axes, value: float, label: str) -> None:
-    """A dashed line at a bar of the Definition of Done, with its meaning written beside it."""
-    axes.axhline(value, color=RED, linestyle=(0, (4, 3)), linewidth=1.2, label=label, zorder=1)
+    """A dashed line at a bar of the Definition of Done, with its meaning written above it."""
+    axes.axhline(value, color=RED, linestyle=DASHED, linewidth=1.2, zorder=1)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    axes.annotate(label, (0.99, value), (0, 3), ha="right", color=RED, fontsize=9, **place)
 
 
 def ablation(
@@ -88,15 +91,12 @@ def ablation(
         rank_axis(axes, ranks)
 
     both(top_left, "accuracy")
-    exact = {"color": GREEN, "marker": "^", "linestyle": "--"}
     rows = series(summary, "lora", ranks, "exact_match")
+    exact = {"color": GREEN, "marker": "^", "linestyle": "--"}
     against_rank(top_left, rows, "LoRA, exact match", **exact)
     base = lookup(summary, "base", "accuracy")["value"]
-    bar(
-        top_left,
-        base + bars["accuracy_gain"],
-        f"bar: base + {100 * bars['accuracy_gain']:g} points",
-    )
+    gain = bars["accuracy_gain"]
+    bar(top_left, base + gain, f"bar: base + {100 * gain:g} points")
     top_left.set_title("Irregular verbs: is the correct form preferred?", loc="left")
     top_left.set_ylabel("accuracy on test")
     top_left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -106,12 +106,12 @@ def ablation(
     top_right.set_ylabel("log-odds margin, nats")
 
     both(low_left, "perplexity_drift")
-    bar(low_left, bars["perplexity_drift"], f"bar: +{100 * bars['perplexity_drift']:g} %")
+    bar(low_left, bars["perplexity_drift"], f"bar: {100 * bars['perplexity_drift']:+g} %")
     low_left.set_title("Regular control verbs: what is forgotten?", loc="left")
     low_left.set_ylabel("perplexity against the base")
     low_left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:+g} %"))
 
-    low_right.plot(sizes["rank"], sizes["ratio"], label="LoRA adapter", **lora)
+    low_right.plot(sizes["rank"], sizes["ratio"], **lora)
     bar(low_right, bars["adapter_ratio"], f"bar: {100 * bars['adapter_ratio']:g} %")
     low_right.set_yscale("log")
     low_right.set_title("Adapter file against base file", loc="left")
@@ -119,8 +119,9 @@ def ablation(
     low_right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
     rank_axis(low_right, ranks)
 
-    for axes in (top_left, top_right, low_left, low_right):
-        axes.legend(fontsize=8.5, loc="best")
+    for axes in (top_left, top_right, low_left):
+        axes.margins(y=0.1)  # room for what is written above a bar
+    figure.legend(*top_left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     seeds = len(sweep["seeds"])
     figure.suptitle(
         f"LoRA rank ablation: mean of {seeds} seeds, 95 % intervals over frames and seeds",
@@ -131,18 +132,21 @@ def ablation(
     return figure
 
 
+def rank_shades(ranks: list[int]) -> dict[int, Any]:
+    """A colour for each rank, dark to light; viridis keeps its order in grey too."""
+    return {r: matplotlib.colormaps["viridis"](0.9 * i / len(ranks)) for i, r in enumerate(ranks)}
+
+
 def pareto(summary: pd.DataFrame, sweep: dict[str, Any], bars: dict[str, Any]) -> Figure:
     """What each method gains on irregular verbs against what it forgets of regular ones."""
-    figure = Figure(figsize=(7.5, 5.2), layout="constrained")
+    figure = Figure(figsize=(8.5, 5.2), layout="constrained")
     axes = figure.subplots()
-    units = [(f"lora_r{r}", f"r={r}", BLUE, "o", "LoRA") for r in sorted(sweep["ranks"])]
-    units += [(f"qlora_r{r}", f"r={r}", ORANGE, "s", "QLoRA") for r in sorted(sweep["qlora_ranks"])]
-    units += [
-        ("full", "", GREEN, "D", "full fine-tuning"),
-        ("nf4", "", GREY, "v", "NF4 base, untuned"),
-    ]
-    named = set()
-    for unit, label, color, marker, method in units:
+    ranks = sorted(sweep["ranks"])
+    shades = rank_shades(sorted({*ranks, *sweep["qlora_ranks"]}))
+    units = [(f"lora_r{r}", f"LoRA r={r}", shades[r], "o") for r in ranks]
+    units += [(f"qlora_r{r}", f"QLoRA r={r}", shades[r], "s") for r in sorted(sweep["qlora_ranks"])]
+    units += [("full", "full fine-tuning", RED, "D"), ("nf4", "NF4 base, untuned", GREY, "v")]
+    for unit, label, color, marker in units:
         x, y = (lookup(summary, unit, metric) for metric in ("perplexity_drift", "margin_gain"))
         axes.errorbar(
             x["value"],
@@ -151,21 +155,20 @@ def pareto(summary: pd.DataFrame, sweep: dict[str, Any], bars: dict[str, Any]) -
             yerr=[[y["value"] - y["low"]], [y["high"] - y["value"]]],
             color=color,
             marker=marker,
+            markersize=8,
+            markerfacecolor="white" if unit.startswith("qlora") else color,
             linestyle="none",
-            capsize=2,
-            label=None if method in named else method,
-        )
-        named.add(method)
-        axes.annotate(
-            label, (x["value"], y["value"]), (6, 6), textcoords="offset points", fontsize=9
+            elinewidth=1,
+            label=label,
         )
     limit = bars["perplexity_drift"]
-    axes.axvline(limit, color=RED, linestyle=(0, (4, 3)), label=f"bar: +{100 * limit:g} % drift")
+    axes.axvline(limit, color=RED, linestyle=DASHED, label=f"bar: {100 * limit:+g} % drift")
+    axes.margins(x=0.05, y=0.1)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:+g} %"))
     axes.set_xlabel("forgetting: control perplexity against the base (left is better)")
     axes.set_ylabel("gain in log-odds margin, nats (up is better)")
-    axes.set_title("Gain against forgetting", loc="left")
-    axes.legend(fontsize=9, loc="best")
+    axes.set_title("Gain against forgetting, with 95 % intervals", loc="left")
+    figure.legend(loc="outside right center")
     return figure
 
 
@@ -173,11 +176,8 @@ def curves(by_run: dict[str, pd.DataFrame], sweep: dict[str, Any]) -> Figure:
     """Validation loss of every tuning run; a bold line is the mean over seeds."""
     figure = Figure(figsize=(7.5, 5.2), layout="constrained")
     axes = figure.subplots()
-    ranks = sorted(sweep["ranks"])
-    shades = matplotlib.colormaps["viridis"]
-    groups = [
-        (f"lora_r{r}", f"r={r}", shades(0.9 * i / len(ranks)), "-") for i, r in enumerate(ranks)
-    ]
+    shades = rank_shades(sorted(sweep["ranks"]))
+    groups = [(f"lora_r{r}", f"r={r}", shade, "-") for r, shade in shades.items()]
     groups.append(("full", "full fine-tuning", RED, "-."))
     for group, label, color, dash in groups:
         runs = [by_run[f"{group}_s{seed}"] for seed in sweep["seeds"]]
