@@ -72,7 +72,10 @@ def test_the_ablation_has_the_bars_and_every_swept_rank(results):
     summary = files.read_table(results / "evaluate" / "summary.parquet").to_pandas()
     sizes = pd.DataFrame({"rank": SWEEP["ranks"], "ratio": [0.005, 0.01, 0.02]})
     figure = plots.ablation(summary, sizes, SWEEP, BARS)
-    labels = [t.get_text() for axes in figure.axes for t in axes.get_legend().get_texts()]
-    assert {"bar: base + 10 points", "bar: +5 %", "bar: 1 %"} <= set(labels)
+    written = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert written == {"bar: base + 10 points", "bar: +5 %", "bar: 1 %"}
+    (legend,) = figure.legends
+    methods = {text.get_text() for text in legend.get_texts()}
+    assert {"LoRA", "QLoRA", "full fine-tuning", "base"} <= methods
     for axes in figure.axes:
         assert list(axes.get_xticks()) == SWEEP["ranks"]
