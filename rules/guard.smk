@@ -41,8 +41,9 @@ def foreign_outputs():
 if workflow.is_main_process and not {"--allowed-rules", "--forceall", "-F"} & set(sys.argv):
     foreign = list(foreign_outputs())
     if foreign:
+        others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
         sys.exit(
-            f"minituner: error: {foreign[0]}: {len(foreign)} results were put here by another program"
-            " (dvc pull or checkout?); run `make sync` to check and adopt them,"
-            " or `snakemake --forceall all` to make them again"
+            f"minituner: error: {foreign[0]}{others}: changed by another program (dvc pull or"
+            " checkout?); run `make sync` to check and adopt what DVC put here, or delete it to"
+            " have it made again, or everything with `snakemake --forceall all`"
         )

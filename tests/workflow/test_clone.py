@@ -37,7 +37,7 @@ def test_a_plain_dvc_pull_does_not_lead_snakemake_astray(clone, store):
     clone.run("dvc", "pull")
     done = clone.run("snakemake", "all", ok=False)
     assert done.returncode != 0
-    assert "put here by another program" in done.stdout and "make sync" in done.stdout
+    assert "changed by another program" in done.stdout and "make sync" in done.stdout
     clone.make("sync")
     assert clone.jobs() == {}
 
