@@ -6,11 +6,15 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
+PEERS := .venv/.peers
 # Snakemake's and DVC's jobs find their programs through PATH.
 ENV := PATH="$(BIN):$$PATH"
 
+FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
+    --exclude minituner | sed 's/+.*//'
+
 .DEFAULT_GOAL := help
-.PHONY: help all test lint push pull sync remote lock clean
+.PHONY: help all test lint peers push pull sync remote lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -31,6 +35,8 @@ lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 	@$(ENV) ruff format --check .
 	@$(ENV) snakefmt --check Snakefile rules
 	@$(ENV) snakemake --lint
+
+peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
 
 push: $(STAMP) remote ## record the results in dvc.lock and publish them to the store
 	@$(ENV) snakemake --dry-run all 2>&1 | grep -q 'Nothing to be done' || { \
@@ -58,14 +64,18 @@ ifdef REMOTE
 	@$(ENV) dvc remote modify --local local url "$(abspath $(REMOTE))"
 endif
 
-lock: ## write requirements.lock anew from pyproject.toml
+# requirements-peers.lock holds what the peers add to requirements.lock.
+lock: ## write both lock files anew from pyproject.toml
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
-	{ sed -n '/^#/p' requirements.lock; \
-	  .venv-lock/bin/python -m pip list --format freeze --exclude pip --exclude minituner \
-	    | sed 's/+.*//'; } > requirements.lock.new
+	{ sed -n '/^#/p' requirements.lock; $(FREEZE); } > requirements.lock.new
+	.venv-lock/bin/python -m pip install --quiet --constraint requirements.lock.new '.[peers]'
+	{ sed -n '/^#/p' requirements-peers.lock; \
+	  $(FREEZE) | grep --invert-match --line-regexp --fixed-strings --file requirements.lock.new; \
+	} > requirements-peers.lock.new
 	mv requirements.lock.new requirements.lock
+	mv requirements-peers.lock.new requirements-peers.lock
 	rm -rf .venv-lock
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
@@ -79,4 +89,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS): requirements-peers.lock $(STAMP)
+	@echo "adding PEFT, transformers and bitsandbytes to .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
 	@touch $@

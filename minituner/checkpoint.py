@@ -23,6 +23,23 @@ from minituner.model import MiniGPT, ModelConfig
 
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 ADAPTER_FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+# Fields of PEFT's LoraConfig that change what an adapter computes, and the value of plain LoRA.
+PLAIN_LORA = {
+    "peft_type": "LORA",
+    "bias": "none",
+    "lora_bias": False,
+    "use_dora": False,
+    "use_rslora": False,
+    "fan_in_fan_out": False,
+    "rank_pattern": None,
+    "alpha_pattern": None,
+    "modules_to_save": None,
+    "exclude_modules": None,
+    "layers_to_transform": None,
+    "layer_replication": None,
+    "target_parameters": None,
+    "trainable_token_indices": None,
+}
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -107,25 +124,62 @@ def base_hash(folder: Path) -> str:
     return files.sha256(folder / MODEL_FILE)
 
 
-def save_adapter(folder: Path, model: MiniGPT, base: Path, method: str) -> None:
-    """Write the LoRA layers alone, in PEFT's format: `adapter_model.safetensors` and its JSON."""
+def _targets(model: MiniGPT) -> list[str]:
+    """What to record as `target_modules`: name endings, or whole names where those match more."""
+    wrapped = lora_layers(model)
+    endings = {name.rpartition(".")[2] for name in wrapped}
+    left_out = [
+        name
+        for name, module in model.named_modules()
+        if hasattr(module, "in_features") and name.removesuffix(".base") not in wrapped
+    ]
+    whole = any(name.rpartition(".")[2] in endings for name in left_out)
+    return sorted(wrapped if whole else endings)
+
+
+def save_adapter(folder: Path, model: MiniGPT, base: Path) -> None:
+    """Write the LoRA layers alone, in PEFT's format: `adapter_model.safetensors` and its JSON.
+
+    PEFT has no field for the hash of the base's file; `revision`, "the specific base model
+    version", comes closest, and a field that PEFT does not know would make it warn.
+    """
     layer = next(iter(lora_layers(model).values()))
     save_tensors(folder / ADAPTER_FILE, lora_state_dict(model))
-    targets = sorted({name.rpartition(".")[2] for name in lora_layers(model)})
     config = {
         "peft_type": "LORA",
         "base_model_name_or_path": None,
+        "revision": base_hash(base),
         "r": layer.rank,
         "lora_alpha": layer.alpha,
         "lora_dropout": layer.dropout,
-        "target_modules": targets,
+        "target_modules": _targets(model),
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
         "task_type": None,
-        "minituner": {"method": method, "base_sha256": base_hash(base)},
     }
     files.write_json(folder / ADAPTER_CONFIG, config)
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """The JSON of an adapter that `save_adapter` or PEFT wrote.
+
+    Raises:
+        UserError: if it is no adapter's, or asks for more than plain LoRA.
+    """
+    path = folder / ADAPTER_CONFIG
+    config = files.read_json(path)
+    needed = ("peft_type", "r", "lora_alpha", "target_modules")
+    for name in needed:
+        if not isinstance(config, dict) or name not in config:
+            raise UserError(f"{path}: {name}: missing; name a folder that holds an adapter")
+    for name, plain in PLAIN_LORA.items():
+        if config.get(name) not in (plain, None) and config[name] not in ({}, []):
+            raise UserError(
+                f"{path}: {name}: {config[name]!r} is more than plain LoRA; "
+                f"train the adapter with {name}={plain!r}"
+            )
+    return config
 
 
 def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
@@ -135,20 +189,21 @@ def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
         UserError: if the adapter is broken, untrained or made for another base.
     """
     path = folder / ADAPTER_CONFIG
-    config = files.read_json(path)
-    try:
-        r, alpha, dropout = config["r"], config["lora_alpha"], config["lora_dropout"]
-        targets, recorded = config["target_modules"], config.get("minituner", {})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: {error}: missing; name a folder that holds an adapter") from None
-    expected = recorded.get("base_sha256")
+    config = read_adapter_config(folder)
+    expected = config.get("revision")
     if expected and expected != base_hash(base):
         raise UserError(
-            f"{path}: base_sha256: the adapter was trained on another base than {base}; "
+            f"{path}: revision: the adapter was trained on another base than {base}; "
             "name that base or train the adapter again"
         )
     try:
-        wrap_minigpt_with_lora(model, r, alpha, targets, dropout)
+        wrap_minigpt_with_lora(
+            model,
+            config["r"],
+            config["lora_alpha"],
+            config["target_modules"],
+            config.get("lora_dropout") or 0.0,
+        )
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}; train the adapter again") from None
     weights = folder / ADAPTER_FILE

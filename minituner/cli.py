@@ -120,6 +120,13 @@ def _gate(args: argparse.Namespace) -> None:
     judge.gate(args.judged, args.out)
 
 
+def _merge(args: argparse.Namespace) -> None:
+    from minituner import merge
+
+    difference = merge.merge(args.base, args.adapter, args.out, args.dequantize)
+    print(f"{args.out}: merged; the largest logit difference it makes is {difference:.2g}")
+
+
 def _validate(args: argparse.Namespace) -> None:
     settings.load(args.file)
     print(f"{args.file}: valid")
@@ -183,6 +190,10 @@ def build_parser() -> argparse.ArgumentParser:
     command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
     command("judge", _judge, "judge the results by the definition of done", "results", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
+    merge = command("merge", _merge, "merge an adapter into its base", "base", "adapter", "out")
+    merge.add_argument(
+        "--dequantize", action="store_true", help="allow an NF4 base; the result is in float32"
+    )
     validate = command("validate", _validate, "check the settings")
     validate.add_argument("file", nargs="?", default="params.yaml", metavar="FILE")
     return parser

@@ -98,7 +98,7 @@ class LoRALinear(nn.Module):
         if not isinstance(self.base, nn.Linear):
             raise UserError(
                 "merge: the base is stored in 4 bits and rounding it again would lose the update; "
-                "use merged_float_linear() to merge into the dequantized weights"
+                "use qlora.merged_float_linear() to merge into the dequantized weights"
             )
         if not self.merged:
             self.base.weight += self.delta_weight()

@@ -24,6 +24,7 @@ from minituner.errors import UserError
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
 NESTED_BLOCKSIZE = 256
 BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
+LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
 CHUNK = 1 << 20  # weights quantized at a time, so that temporaries stay small
 
 
@@ -93,14 +94,38 @@ def _blocks(flat: torch.Tensor, blocksize: int) -> torch.Tensor:
     return F.pad(flat, (0, -len(flat) % blocksize)).view(-1, blocksize)
 
 
-def _nearest(blocks: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (uint8) of the nearest code values after scaling, and absmax, of (n, blocksize)."""
+def _nearest_nf4(flat: torch.Tensor, blocksize: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Index of the nearest of the 16 values, uint8 (n,), and absmax (blocks,), of float32 (n,).
+
+    Scaling rounds as bitsandbytes' does, or codes would differ once in millions: whole blocks are
+    multiplied by the reciprocal, a shorter last one is divided, and 1e-38 is the least divisor.
+    """
+    full = len(flat) - len(flat) % blocksize
+    blocks, rest = flat[:full].view(-1, blocksize), flat[full:]
     absmax = blocks.abs().amax(dim=1)
-    # By the reciprocal, as bitsandbytes does: dividing rounds otherwise once in millions.
-    scaled = blocks * (1.0 / absmax)[:, None]
-    scaled = torch.where(absmax[:, None] > 0, scaled, 0.0)
+    scaled = (blocks * (1.0 / absmax.clamp(min=LEAST))[:, None]).view(-1)
+    if len(rest):
+        last = rest.abs().max().clamp(min=LEAST)
+        absmax, scaled = torch.cat([absmax, last[None]]), torch.cat([scaled, rest / last])
     # A value right on a midpoint takes the lower code.
-    return torch.bucketize(scaled, _midpoints(code)).to(torch.uint8), absmax
+    return torch.bucketize(scaled, _midpoints(code_values())).to(torch.uint8), absmax
+
+
+def _nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Index of the nearest of the 256 values, uint8 (n,), and absmax of each nested block.
+
+    bitsandbytes looks them up in a table of 65,536 steps from −1 to 1, so that a value within half
+    a step of a midpoint may take the code beside the nearest. Equal codes need the same table.
+    """
+    blocks = _blocks(flat, NESTED_BLOCKSIZE)
+    absmax = blocks.abs().amax(dim=1)
+    scaled = blocks * (1.0 / absmax.clamp(min=3e-39))[:, None]  # the least with a reciprocal
+    last = 65_535
+    steps = -1.0 + 2.0 * torch.arange(last + 1, dtype=torch.float32) / last
+    table = torch.bucketize(steps, _midpoints(dynamic_map())).to(torch.uint8)
+    indices = table[((scaled.clamp(-1, 1) + 1) * 0.5 * last + 0.5).int()]
+    indices = torch.where(absmax[:, None] > 0, indices, 0)
+    return indices.view(-1)[: len(flat)].contiguous(), absmax
 
 
 def quantize(
@@ -122,16 +147,16 @@ def quantize(
     absmax = torch.empty(math.ceil(n / blocksize))
     for start in range(0, n, CHUNK):
         part = flat[start : start + CHUNK].float()
-        indices, scales = _nearest(_blocks(part, blocksize), code_values())
-        codes[start : start + len(part)] = indices.view(-1)[: len(part)]
+        codes[start : start + len(part)], scales = _nearest_nf4(part, blocksize)
         absmax[start // blocksize : start // blocksize + len(scales)] = scales
     packed = (codes[0::2] << 4 | codes[1::2])[:, None].contiguous()
     state = QuantState(tuple(weight.shape), weight.dtype, blocksize, absmax)
     if double_quant:
         offset = absmax.mean()
-        indices, nested = _nearest(_blocks(absmax - offset, NESTED_BLOCKSIZE), dynamic_map())
-        state.absmax = indices.view(-1)[: len(absmax)].contiguous()
-        state.nested_absmax, state.offset = nested, float(offset)
+        if not torch.isfinite(offset):
+            raise UserError("nf4: the absmax values overflow; quantize with double_quant: false")
+        state.absmax, state.nested_absmax = _nearest_dynamic(absmax - offset)
+        state.offset = float(offset)
     return packed, state
 
 

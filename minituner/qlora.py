@@ -74,16 +74,23 @@ def wrap_minigpt_qlora(
 
 
 @torch.no_grad()
+def float_linear(linear: nn.Module) -> nn.Linear:
+    """A float copy of a Linear; an NF4Linear's weights are the dequantized ones."""
+    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
+    packed = isinstance(linear, nf4.NF4Linear)
+    copy.weight.copy_(linear.dequantized() if packed else linear.weight)
+    if linear.bias is not None:
+        copy.bias.copy_(linear.bias)
+    return copy
+
+
+@torch.no_grad()
 def merged_float_linear(layer: LoRALinear) -> nn.Linear:
     """A float Linear with the update merged into the *dequantized* weights of an NF4 base.
 
     Its outputs equal the adapter's on the NF4 base up to float rounding; the 4-bit file is left
     behind. Merging back into 4 bits is refused by `LoRALinear.merge_`.
     """
-    base = layer.base
-    merged = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)
-    weight = base.dequantized() if isinstance(base, nf4.NF4Linear) else base.weight
-    merged.weight.copy_(weight + layer.delta_weight())
-    if base.bias is not None:
-        merged.bias.copy_(base.bias)
+    merged = float_linear(layer.base)
+    merged.weight += layer.delta_weight()
     return merged

@@ -221,4 +221,4 @@ def tune(
     if method == "full":
         checkpoint.save_model(out, model)
     else:
-        checkpoint.save_adapter(out, model, base, method)
+        checkpoint.save_adapter(out, model, base)

@@ -17,7 +17,7 @@ def adapter(base, tmp_path):
     model = wrap_minigpt_with_lora(checkpoint.load_model(base), r=2, alpha=4.0)
     for layer in lora_layers(model).values():
         torch.nn.init.normal_(layer.lora_B)
-    checkpoint.save_adapter(tmp_path / "adapter", model, base, "lora")
+    checkpoint.save_adapter(tmp_path / "adapter", model, base)
     return tmp_path / "adapter"
 
 
@@ -95,13 +95,13 @@ def test_an_adapter_for_another_base_is_refused(adapter, model, tmp_path):
     with torch.no_grad():
         model.ln_f.bias += 1
     checkpoint.save_model(tmp_path / "other", model)
-    with pytest.raises(UserError, match="base_sha256: the adapter was trained on another base"):
+    with pytest.raises(UserError, match="revision: the adapter was trained on another base"):
         checkpoint.load_adapter(adapter, model, tmp_path / "other")
 
 
 def test_an_untrained_adapter_is_refused(base, tmp_path):
     model = wrap_minigpt_with_lora(checkpoint.load_model(base))
-    checkpoint.save_adapter(tmp_path / "fresh", model, base, "lora")
+    checkpoint.save_adapter(tmp_path / "fresh", model, base)
     with pytest.raises(UserError, match="every lora_B is zero"):
         checkpoint.load_adapter(tmp_path / "fresh", checkpoint.load_model(base), base)
 

@@ -58,7 +58,7 @@ def test_each_row_is_what_the_instantiated_model_holds(config, method, targets):
 
 def test_the_predicted_file_size_is_the_written_files(model, base, tmp_path):
     wrap_minigpt_with_lora(model, r=3)
-    checkpoint.save_adapter(tmp_path / "a", model, base, "lora")
+    checkpoint.save_adapter(tmp_path / "a", model, base)
     shapes = {name: tuple(t.shape) for name, t in counts.lora_state_dict(model).items()}
     size = (tmp_path / "a" / "adapter_model.safetensors").stat().st_size
     assert counts.safetensors_bytes(shapes) == size

@@ -1,5 +1,6 @@
 """pyproject.toml, requirements.lock and environment.yml name the same versions."""
 
+import ast
 import re
 import tomllib
 
@@ -25,8 +26,8 @@ def pins(lines):
     return found
 
 
-def lock():
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+def lock(name="requirements.lock"):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return pins(line for line in lines if line and not line.startswith("#"))
 
 
@@ -35,6 +36,14 @@ def test_the_lock_satisfies_what_pyproject_asks_for():
     for requirement in DIRECT:
         version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
+
+
+def test_the_peers_lock_satisfies_its_extra_and_pins_nothing_twice():
+    locked = lock("requirements-peers.lock")
+    for requirement in map(Requirement, PROJECT["optional-dependencies"]["peers"]):
+        version = locked[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
+    assert not locked.keys() & lock().keys()
 
 
 def test_torch_is_pinned_exactly_and_without_a_build():
@@ -60,6 +69,21 @@ def test_what_is_installed_here_is_what_the_lock_says():
 
 
 def test_no_registry_is_named():
-    for name in ("requirements.lock", "environment.yml", "Makefile", "pyproject.toml"):
+    for name in (
+        "requirements.lock",
+        "requirements-peers.lock",
+        "environment.yml",
+        "Makefile",
+        "pyproject.toml",
+    ):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not re.search(r"https?://|--(extra-)?index-url", text), name
+
+
+def test_the_package_imports_neither_peers_nor_workflow_tools():
+    barred = {"peft", "transformers", "bitsandbytes", "snakemake", "dvc"}
+    for path in (ROOT / "minituner").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not barred & {name.partition(".")[0] for name in names}, path
