@@ -31,6 +31,7 @@ include: "rules/memory.smk"
 include: "rules/evaluate.smk"
 include: "rules/plot.smk"
 include: "rules/done.smk"
+include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/guard.smk"
 

@@ -55,9 +55,18 @@ def _base(args: argparse.Namespace) -> None:
 
 
 def _counts(args: argparse.Namespace) -> None:
-    from minituner import counts
+    from minituner import calculator, counts
 
-    counts.report(_settings(args), args.base, args.out)
+    if args.list:
+        print(calculator.presets(), end="")
+    elif args.shape:
+        nf4 = (args.blocksize, args.double_quant, args.bytes)
+        step = (args.batch, args.tokens)
+        print(calculator.table(args.shape, args.rank, args.targets, *nf4, *step), end="")
+    elif args.base and args.out:
+        counts.report(_settings(args), args.base, args.out)
+    else:
+        raise UserError("counts: say --shape NAME, or --base and --out")
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -120,6 +129,18 @@ def _gate(args: argparse.Namespace) -> None:
     judge.gate(args.judged, args.out)
 
 
+def _step(args: argparse.Namespace) -> None:
+    from minituner import scaling
+
+    scaling.take_step(args.shape, args.method, args.out)
+
+
+def _scaling(args: argparse.Namespace) -> None:
+    from minituner import scaling_plot
+
+    scaling_plot.report(args.steps, args.out, args.page)
+
+
 def _merge(args: argparse.Namespace) -> None:
     from minituner import merge
 
@@ -136,11 +157,10 @@ def _settings(args: argparse.Namespace, name: str | None = None) -> dict:
     return settings.load(args.settings, *SECTIONS[name or args.command])
 
 
-def _rank(text: str) -> int:
-    rank = int(text)
-    if rank < 1:
-        raise argparse.ArgumentTypeError(f"{rank} is too small; use at least 1")
-    return rank
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer above 0; use at least 1")
+    return int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -168,10 +188,21 @@ def build_parser() -> argparse.ArgumentParser:
         "corpus", "verbs", "irregular", "control",
     )  # fmt: skip
     command("base", _base, "pretrain MiniGPT on the corpus", "corpus", "out")
-    command("counts", _counts, "count parameters and bytes by formula", "base", "out")
+    counts = command("counts", _counts, "count parameters and bytes by formula")
+    counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
+    counts.add_argument("--out", type=Path, metavar="PATH", help="folder of the tables")
+    counts.add_argument("--shape", help="another model: a preset, or n_layer=…,d_model=…,…")
+    counts.add_argument("--list", action="store_true", help="print the presets")
+    counts.add_argument("--rank", type=_positive, default=8, help="of the adapter (default: 8)")
+    counts.add_argument("--targets", default="all", help="all, or q_proj,v_proj,… (default: all)")
+    counts.add_argument("--blocksize", type=_positive, default=64, help="of NF4 (default: 64)")
+    counts.add_argument("--double-quant", action="store_true", help="of NF4's absmax")
+    counts.add_argument("--bytes", type=int, choices=(2, 4), default=2, help="of a float (2)")
+    counts.add_argument("--batch", type=_positive, default=0, help="sequences, for activations")
+    counts.add_argument("--tokens", type=_positive, default=512, help="a sequence (default: 512)")
     train = command("train", _train, "tune one run", "base", "irregular", "out")
     train.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
-    train.add_argument("--rank", type=_rank, help="of the adapter; not for --method full")
+    train.add_argument("--rank", type=_positive, help="of the adapter; not for --method full")
     train.add_argument("--seed", type=int, required=True)
     command("quantize", _quantize, "store the base in NF4", "base", "out")
     command("memory", _memory, "measure a step's memory", "base", "nf4", "irregular", "out")
@@ -190,6 +221,11 @@ def build_parser() -> argparse.ArgumentParser:
     command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
     command("judge", _judge, "judge the results by the definition of done", "results", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
+    step = command("step", _step, "measure one step at any shape", "out")
+    step.add_argument("--shape", required=True, help="a preset or n_layer=…,d_model=…")
+    step.add_argument("--method", choices=("lora", "qlora"), required=True)
+    scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
+    scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
     merge = command("merge", _merge, "merge an adapter into its base", "base", "adapter", "out")
     merge.add_argument(
         "--dequantize", action="store_true", help="allow an NF4 base; the result is in float32"

@@ -15,14 +15,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from minituner import checkpoint, files, numerics
+from minituner import checkpoint, files, numerics, shapes
 from minituner.lora import lora_state_dict, trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.qlora import wrap_minigpt_qlora
+from minituner.shapes import Shape
 
 FLOAT, INDEX = 4, 8  # bytes of a float32 and of an int64
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 ALL_LINEARS = (*ATTENTION, "fc1", "fc2")
+GATED_LINEARS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 BUCKETS = ("weights", "gradients", "optimizer", "activations")
 
 
@@ -41,34 +43,16 @@ class Regime:
         """As people say it: `LoRA r=8, all Linears`."""
         if self.method == "full":
             return "full fine-tuning"
-        where = "all Linears" if set(self.targets) == set(ALL_LINEARS) else ", ".join(self.targets)
+        everything = set(self.targets) in (set(ALL_LINEARS), set(GATED_LINEARS))
+        where = "all Linears" if everything else ", ".join(self.targets)
         label = "LoRA" if self.method == "lora" else "QLoRA"
         return f"{label} r={self.rank}, {where}"
 
 
-def linear_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """(out, in) of each Linear of a block."""
-    d, f = config.d_model, config.d_ff
-    return {name: (d, d) for name in ATTENTION} | {"fc1": (f, d), "fc2": (d, f)}
-
-
-def linear_parameters(config: ModelConfig) -> int:
-    """Weights of a block's Linears without biases: 4 d² + 2 d f."""
-    return sum(out * into for out, into in linear_shapes(config).values())
-
-
-def total_parameters(config: ModelConfig) -> int:
-    """All parameters: embeddings (tied head), blocks and the final norm."""
-    d, f = config.d_model, config.d_ff
-    biases, norms = f + d, 2 * 2 * d
-    block = linear_parameters(config) + biases + norms
-    return (config.vocab_size + config.context) * d + config.n_layer * block + 2 * d
-
-
-def adapter_parameters(config: ModelConfig, rank: int, targets: Iterable[str]) -> int:
+def adapter_parameters(shape: Shape, rank: int, targets: Iterable[str]) -> int:
     """r (in + out) for each target of each block (Hu et al. 2021, section 4.2)."""
-    shapes = linear_shapes(config)
-    return config.n_layer * sum(rank * sum(shapes[target]) for target in targets)
+    linears = shape.linears()
+    return shape.n_layer * sum(rank * sum(linears[target]) for target in targets)
 
 
 def nf4_bytes(n: int, blocksize: int, double_quant: bool) -> int:
@@ -82,88 +66,104 @@ def nf4_bytes(n: int, blocksize: int, double_quant: bool) -> int:
     return math.ceil(n / 2) + scales
 
 
-def trainable_parameters_of(config: ModelConfig, regime: Regime) -> int:
+def trainable_parameters_of(shape: Shape, regime: Regime) -> int:
     """Parameters that the regime trains."""
     if regime.method == "full":
-        return total_parameters(config)
-    return adapter_parameters(config, regime.rank, regime.targets)
+        return shape.total_parameters()
+    return adapter_parameters(shape, regime.rank, regime.targets)
 
 
-def trainable_tensors(config: ModelConfig, regime: Regime) -> int:
-    """Tensors that hold them: a block has 6 weights, 2 biases and 4 norm vectors."""
-    if regime.method == "full":
-        return 2 + 12 * config.n_layer + 2
-    return 2 * len(regime.targets) * config.n_layer
+def trainable_tensors(shape: Shape, regime: Regime) -> int:
+    """Tensors that hold them: weights and biases of Linears, norms and embeddings, or A and B."""
+    if regime.method != "full":
+        return 2 * len(regime.targets) * shape.n_layer
+    block = len(shape.linears()) + len(shape.biases()) + 2 * shape.norm_vectors()
+    embeddings = 1 + (not shape.tied) + (shape.positions > 0)
+    return embeddings + shape.n_layer * block + shape.norm_vectors()
 
 
-def weights_bytes(config: ModelConfig, regime: Regime) -> int:
-    """Parameters and buffers in memory, the adapter included."""
-    adapter = 0 if regime.method == "full" else trainable_parameters_of(config, regime)
+def weights_bytes(shape: Shape, regime: Regime, each: int = FLOAT) -> int:
+    """Parameters and buffers in memory, the adapter included; `each`: bytes of one unquantized."""
+    adapter = 0 if regime.method == "full" else trainable_parameters_of(shape, regime)
     if regime.method != "qlora":
-        return FLOAT * (total_parameters(config) + adapter)
-    linears = config.n_layer * linear_parameters(config)
-    packed = config.n_layer * sum(
+        return each * (shape.total_parameters() + adapter)
+    linears = shape.n_layer * shape.linear_parameters()
+    packed = shape.n_layer * sum(
         nf4_bytes(out * into, regime.blocksize, regime.double_quant)
-        for out, into in linear_shapes(config).values()
+        for out, into in shape.linears().values()
     )
-    return packed + FLOAT * (total_parameters(config) - linears + adapter)
+    return packed + each * (shape.total_parameters() - linears + adapter)
 
 
-def activations_bytes(config: ModelConfig, regime: Regime, B: int, T: int) -> int:
-    """What autograd keeps from the forward pass for the backward pass.
+def activations_bytes(shape: Shape, regime: Regime, B: int, T: int) -> int:
+    """What autograd keeps from the forward pass for the backward pass, float32.
 
     Each operation keeps what its own gradient needs: a Linear its input only where its weight is
-    trained (one copy where q, k and v share it), a norm its input, mean and 1/σ, GELU its input,
-    attention q, k, v, its output and a log-sum-exp a row. Below the lowest trained weight nothing
-    is kept at all, which is why a frozen embedding and first norm cost LoRA nothing.
+    trained (one copy where q, k and v share it), a norm its input and its statistics, GELU its
+    input, attention q, k and v (repeated to the heads of q), its output and a log-sum-exp a row.
+    Below the lowest trained weight nothing is kept at all, which is why a frozen embedding and
+    first norm cost LoRA nothing.
     """
-    N, d, f = B * T, config.d_model, config.d_ff
+    N, d, f = B * T, shape.d_model, shape.d_ff
     full = regime.method == "full"
-    trained = set(ALL_LINEARS if full else regime.targets)
-    norm = N * d + 2 * N
+    trained = set(shape.linears() if full else regime.targets)
+    # RMSNorm also keeps the normalized input for the gradient of its weight.
+    norm = N * d + 2 * N if shape.norm == "layer" else (2 if full else 1) * N * d + N
     kept = 0
     flowing = full  # whether anything so far needs a gradient
-    for _ in range(config.n_layer):
+    for _ in range(shape.n_layer):
         kept += norm if flowing else 0
         if trained & {"q_proj", "k_proj", "v_proj"}:
             kept += N * d
             flowing = True
         if flowing:
-            kept += 4 * N * d + B * config.n_head * T  # q, k, v, output and log-sum-exp
+            kept += 4 * N * shape.n_head * shape.head_width + B * shape.n_head * T
         elif "o_proj" in trained:
-            kept += N * d
+            kept += N * shape.n_head * shape.head_width
         flowing |= "o_proj" in trained
         kept += norm if flowing else 0
-        kept += N * d if "fc1" in trained else 0
-        flowing |= "fc1" in trained
-        kept += N * f if flowing else 0  # GELU's input
-        kept += N * f if "fc2" in trained else 0
-        flowing |= "fc2" in trained
+        kept += N * d if trained & {"fc1", "gate_proj", "up_proj"} else 0
+        gate, up = flowing or "gate_proj" in trained, flowing or "up_proj" in trained
+        flowing |= bool(trained & {"fc1", "gate_proj", "up_proj"})
+        if shape.gated_mlp:  # SiLU's input and the two factors of the product
+            kept += N * f * (gate + gate + up)
+        else:
+            kept += N * f if flowing else 0  # GELU's input
+        kept += N * f if trained & {"fc2", "down_proj"} else 0
+        flowing |= bool(trained & {"fc2", "down_proj"})
         kept += 0 if full else len(trained) * N * regime.rank  # A x
     kept += norm
-    kept += N * d if full else 0  # the head's input: its weight is the trained embedding
-    kept += N * config.vocab_size + 1  # log-softmax, and the sum of the loss's weights
+    kept += N * d if full else 0  # the head's input: its weight is trained
+    kept += N * shape.vocab_size + 1  # log-softmax, and the sum of the loss's weights
     return FLOAT * kept + INDEX * N * (2 if full else 1)  # targets; ids for the embedding
 
 
-def safetensors_bytes(shapes: dict[str, tuple[int, ...]]) -> int:
-    """Size of a safetensors file with float32 tensors: 8 + the header padded to 8 + the data."""
+def safetensors_bytes(tensors: dict[str, tuple[int, ...]], each: int = FLOAT) -> int:
+    """Size of a safetensors file: 8 + the header padded to 8 + the data, `each` bytes a number."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
-    for name in sorted(shapes):
-        size = FLOAT * math.prod(shapes[name])
-        fields = {"dtype": "F32", "shape": shapes[name], "data_offsets": [at, at + size]}
+    for name in sorted(tensors):
+        size = each * math.prod(tensors[name])
+        fields = {
+            "dtype": f"F{8 * each}",
+            "shape": list(tensors[name]),
+            "data_offsets": [at, at + size],
+        }
         header[name] = fields
         at += size
     text = json.dumps(header, separators=(",", ":"))
     return 8 + math.ceil(len(text) / 8) * 8 + at
 
 
-def count(config: ModelConfig, regime: Regime, B: int, T: int) -> dict[str, Any]:
-    """One row of the table: parameters and the four buckets in bytes, by formula."""
-    trainable = trainable_parameters_of(config, regime)
+def count(shape: Shape, regime: Regime, B: int, T: int, each: int = FLOAT) -> dict[str, Any]:
+    """One row of the table: parameters and the four buckets in bytes, by formula.
+
+    `each` is the bytes of a weight that is not quantized and of a gradient: 2 for the customary 16
+    bits, with AdamW's moments still in float32. Activations are float32's.
+    """
+    trainable = trainable_parameters_of(shape, regime)
     adapter = 0 if regime.method == "full" else trainable
-    total = total_parameters(config) + adapter
+    total = shape.total_parameters() + adapter
     row = {
         "regime": regime.name,
         "method": regime.method,
@@ -172,11 +172,11 @@ def count(config: ModelConfig, regime: Regime, B: int, T: int) -> dict[str, Any]
         "trainable_parameters": trainable,
         "total_parameters": total,
         "trainable_percent": 100 * trainable / total,
-        "weights_bytes": weights_bytes(config, regime),
-        "gradients_bytes": FLOAT * trainable,
+        "weights_bytes": weights_bytes(shape, regime, each),
+        "gradients_bytes": each * trainable,
         # AdamW: two moments a parameter and a step count a tensor (Loshchilov & Hutter 2019).
-        "optimizer_bytes": 2 * FLOAT * trainable + FLOAT * trainable_tensors(config, regime),
-        "activations_bytes": activations_bytes(config, regime, B, T),
+        "optimizer_bytes": 2 * FLOAT * trainable + FLOAT * trainable_tensors(shape, regime),
+        "activations_bytes": activations_bytes(shape, regime, B, T),
     }
     row["total_bytes"] = sum(row[f"{bucket}_bytes"] for bucket in BUCKETS)
     return row
@@ -229,12 +229,12 @@ def report(settings: dict[str, Any], base: Path, out: Path) -> None:
     for regime in regimes(settings):
         if regime.rank and regime.rank > config.d_model:
             continue
-        row = count(config, regime, B, T)
+        row = count(shapes.of(config), regime, B, T)
         verify(config, regime, row)
         row["adapter_bytes"] = None
         if regime.method != "full":
-            shapes = {k: tuple(v.shape) for k, v in lora_state_dict(build(config, regime)).items()}
-            row["adapter_bytes"] = safetensors_bytes(shapes)
+            tensors = lora_state_dict(build(config, regime))
+            row["adapter_bytes"] = safetensors_bytes({k: v.shape for k, v in tensors.items()})
         row["file_percent"] = 100 * (row["adapter_bytes"] or whole) / whole
         rows.append(row)
     table = pa.Table.from_pylist(rows)
@@ -253,10 +253,11 @@ def human(n: float) -> str:
 
 def as_markdown(rows: list[dict[str, Any]], config: ModelConfig, B: int, T: int) -> str:
     """The table for people."""
+    total = shapes.of(config).total_parameters()
     lines = [
         "# Parameters and bytes of a training step",
         "",
-        f"MiniGPT with {total_parameters(config):,} parameters, {B} sequences of {T} symbols, "
+        f"MiniGPT with {total:,} parameters, {B} sequences of {T} symbols, "
         "float32, AdamW. By formula; held against the instantiated models.",
         "",
         "| regime | trained | share | weights | gradients | optimizer | activations | total "

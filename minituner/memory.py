@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from minituner import checkpoint, counts, data, files, numerics, train
+from minituner import checkpoint, counts, data, files, numerics, shapes, train
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
 from minituner.nf4 import NF4Linear
@@ -86,7 +86,7 @@ def report(settings: dict[str, Any], base: Path, nf4: Path, irregular: Path, out
         texts, seen = zip(*examples, strict=True)
         ids, targets = data.batch(texts, model.config.vocab, seen)
         measured = measure(model, ids, targets)
-        predicted = counts.count(model.config, regime, *ids.shape)
+        predicted = counts.count(shapes.of(model.config), regime, *ids.shape)
         row = {"regime": regime.name, "method": regime.method, "rank": regime.rank}
         for bucket in counts.BUCKETS:
             row[f"{bucket}_bytes_measured"] = measured[bucket]

@@ -25,7 +25,7 @@ OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1
 NESTED_BLOCKSIZE = 256
 BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
-CHUNK = 1 << 20  # weights quantized at a time, so that temporaries stay small
+CHUNK = 1 << 18  # weights handled at a time, so that temporaries stay small; whole blocks
 
 
 @functools.cache
@@ -139,17 +139,17 @@ def quantize(
     if blocksize not in BLOCKSIZES:
         raise UserError(f"nf4.blocksize: {blocksize}: use one of {BLOCKSIZES}")
     flat = weight.detach().reshape(-1)
-    if not torch.isfinite(flat).all():
-        raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
     n = len(flat)
-    codes = torch.empty(n + n % 2, dtype=torch.uint8)
-    codes[n:] = 7  # the spare nibble of an odd count says zero
+    packed = torch.empty(math.ceil(n / 2), 1, dtype=torch.uint8)
     absmax = torch.empty(math.ceil(n / blocksize))
     for start in range(0, n, CHUNK):
         part = flat[start : start + CHUNK].float()
-        codes[start : start + len(part)], scales = _nearest_nf4(part, blocksize)
+        codes, scales = _nearest_nf4(part, blocksize)
+        codes = F.pad(codes, (0, len(codes) % 2), value=7)  # a spare nibble says zero
+        packed[start // 2 : (start + CHUNK) // 2, 0] = codes[0::2] << 4 | codes[1::2]
         absmax[start // blocksize : start // blocksize + len(scales)] = scales
-    packed = (codes[0::2] << 4 | codes[1::2])[:, None].contiguous()
+    if not torch.isfinite(absmax).all():
+        raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
     state = QuantState(tuple(weight.shape), weight.dtype, blocksize, absmax)
     if double_quant:
         offset = absmax.mean()
@@ -160,14 +160,23 @@ def quantize(
     return packed, state
 
 
+@functools.cache
+def _pairs() -> torch.Tensor:
+    """(256, 2): both values of each byte, so that one look-up unpacks it."""
+    return torch.cartesian_prod(code_values(), code_values())
+
+
 def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
-    # One look-up gives both values of a byte.
-    pairs = torch.cartesian_prod(code_values(), code_values())
-    n = math.prod(state.shape)
-    values = pairs[packed.view(-1).int()].view(-1)[:n]
-    values = _blocks(values, state.blocksize) * state.scales()[:, None]
-    return values.view(-1)[:n].view(state.shape).to(state.dtype)
+    n, scales = math.prod(state.shape), state.scales()
+    weight = torch.empty(n, dtype=state.dtype)
+    for start in range(0, n, CHUNK):
+        part = packed.view(-1)[start // 2 : (start + CHUNK) // 2]
+        values = _pairs()[part.int()].view(-1)[: n - start]
+        own = scales[start // state.blocksize : (start + CHUNK) // state.blocksize]
+        scaled = _blocks(values, state.blocksize) * own[:, None]
+        weight[start : start + CHUNK] = scaled.view(-1)[: len(values)]
+    return weight.view(state.shape)
 
 
 class _NF4Linear(torch.autograd.Function):

@@ -16,5 +16,4 @@ rule parity:
         mem_mb=4000,
         runtime="10m",
     shell:
-        "python -m benchmarks.parity --out {output}"
-        " 2>&1 >> {log} | tee -a {log} >&2"
+        "python -m benchmarks.parity --out {output}" " 2>&1 >> {log} | tee -a {log} >&2"

@@ -84,7 +84,7 @@ def test_a_bug_is_not_dressed_up_as_the_users_error(monkeypatch):
     [
         ((), "required: COMMAND"),
         (("corpse",), "invalid choice: 'corpse'"),
-        (("train", "--rank", "0"), "argument --rank: 0 is too small; use at least 1"),
+        (("train", "--rank", "0"), "argument --rank: '0' is no integer above 0; use at least 1"),
     ],
 )
 def test_a_wrong_command_line_says_how_it_is_used(arguments, expected):

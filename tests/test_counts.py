@@ -2,10 +2,10 @@
 
 import pytest
 
-from minituner import checkpoint, counts, files
+from minituner import checkpoint, counts, files, shapes
 from minituner.counts import ALL_LINEARS, Regime
 from minituner.lora import wrap_minigpt_with_lora
-from minituner.model import ModelConfig
+from minituner.shapes import PRESETS
 
 SETTINGS = {
     "lora": {"target_modules": ["q_proj", "v_proj"]},
@@ -15,33 +15,8 @@ SETTINGS = {
 }
 
 
-def shape(n_layer, d_model, d_ff=None, vocab=2, context=1):
-    return ModelConfig("x" * vocab, n_layer, 1, d_model, d_ff or 4 * d_model, context)
-
-
-@pytest.mark.parametrize(
-    ("n_layer", "d_model", "rank", "expected"),
-    [
-        (96, 12288, 1, 4_718_592),  # GPT-3, LoRA paper's table 18
-        (96, 12288, 8, 37_748_736),
-        (12, 768, 8, 294_912),  # RoBERTa-base, 0.3 M in table 2
-        (24, 1024, 8, 786_432),  # RoBERTa-large, 0.8 M in table 2
-        (48, 1536, 16, 4_718_592),  # DeBERTa-XXL, 4.7 M in table 2
-    ],
-)
-def test_the_published_adapter_sizes_on_q_and_v(n_layer, d_model, rank, expected):
-    config = shape(n_layer, d_model)
-    assert counts.adapter_parameters(config, rank, ("q_proj", "v_proj")) == expected
-
-
-def test_double_quantization_costs_what_the_paper_says():
-    n = 2**24  # QLoRA, section 3: 0.5 and 0.127 bits a parameter
-    assert 8 * (counts.nf4_bytes(n, 64, False) - n / 2) / n == 0.5
-    assert 8 * (counts.nf4_bytes(n, 64, True) - n / 2) / n == pytest.approx(0.127, abs=5e-4)
-
-
 def test_the_share_of_trained_parameters_is_of_the_model_with_its_adapter():
-    row = counts.count(shape(4, 64), Regime("lora", 8, ALL_LINEARS), 1, 1)
+    row = counts.count(PRESETS["minigpt"], Regime("lora", 8, ALL_LINEARS), 1, 1)
     assert row["trainable_percent"] == 100 * row["trainable_parameters"] / row["total_parameters"]
 
 
@@ -49,7 +24,7 @@ def test_the_share_of_trained_parameters_is_of_the_model_with_its_adapter():
 @pytest.mark.parametrize("targets", [("q_proj", "v_proj"), ALL_LINEARS, ("fc1",)])
 def test_each_row_is_what_the_instantiated_model_holds(config, method, targets):
     regime = Regime(method, 3, targets)
-    row = counts.count(config, regime, 2, 8)
+    row = counts.count(shapes.of(config), regime, 2, 8)
     counts.verify(config, regime, row)
     row["weights_bytes"] += 1
     with pytest.raises(AssertionError, match="the model holds"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minituner import counts, files, memory, qlora
+from minituner import counts, files, memory, qlora, shapes
 from minituner.counts import ALL_LINEARS, Regime
 
 B, T = 3, 10
@@ -27,7 +27,7 @@ def batch(config):
 
 @pytest.mark.parametrize("regime", REGIMES, ids=lambda r: f"{r.method}-{r.rank}-{r.targets}")
 def test_the_formula_is_the_measurement(config, regime):
-    predicted = counts.count(config, regime, B, T)
+    predicted = counts.count(shapes.of(config), regime, B, T)
     measured = memory.measure(counts.build(config, regime), *batch(config))
     assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in counts.BUCKETS}
 
