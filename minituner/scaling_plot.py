@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure:
     lowest = table["predicted_bytes"].min()
     for _, row in table[table["method"] == "qlora"].iterrows():
         at = (row["parameters"], lowest)
-        axes.annotate(row["shape"], at, (0, -4), textcoords="offset points", rotation=90, va="top",
+        axes.annotate(row["shape"], at, (0, -14), textcoords="offset points", rotation=90, va="top",
                       ha="center", fontsize=9)  # fmt: skip
     axes.set_ylim(bottom=lowest / 4)
     axes.set_xlabel("parameters of the base")
