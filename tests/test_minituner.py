@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minituner import counts
+from minituner import counts, shapes
 from minituner.lora import LoRALinear, lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.qlora import wrap_minigpt_qlora
@@ -52,11 +52,12 @@ def test_merge_within_1e_5(minigpt):
 def test_49152_weights_a_layer_in_full_and_9216_for_rank_8(minigpt):
     block = minigpt.blocks[0]
     full = sum(m.weight.numel() for m in block.modules() if isinstance(m, torch.nn.Linear))
-    assert full == counts.linear_parameters(minigpt.config) == 49_152
+    shape = shapes.of(minigpt.config)
+    assert full == shape.linear_parameters() == 49_152
     wrap_minigpt_with_lora(minigpt, r=8, target_modules=counts.ALL_LINEARS)
     lora = sum(p.numel() for p in block.parameters() if p.requires_grad)
     assert lora == 9_216
-    assert counts.adapter_parameters(minigpt.config, 8, counts.ALL_LINEARS) == 4 * 9_216
+    assert counts.adapter_parameters(shape, 8, counts.ALL_LINEARS) == 4 * 9_216
 
 
 def test_qlora_agrees_with_lora_within_the_quantization_error(minigpt):
