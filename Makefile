@@ -14,7 +14,7 @@ FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
     --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all test lint peers push pull sync remote lock clean
+.PHONY: help all test lint peers push pull sync remote lock deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -77,6 +77,9 @@ lock: ## write both lock files anew from pyproject.toml
 	mv requirements.lock.new requirements.lock
 	mv requirements-peers.lock.new requirements-peers.lock
 	rm -rf .venv-lock
+
+deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
+	@$(BIN)/python -m minituner.sources
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
 	git clean -fdXq -- data results logs dvc_plots .snakemake

@@ -1,1 +1,5 @@
-"""LoRA and QLoRA fine-tuning as a small, reproducible experiment."""
+"""LoRA and QLoRA on a GPT small enough to study."""
+
+from minituner import pinning
+
+pinning.pin_environment()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from minituner import nf4, numerics
 from minituner.counts import Regime
 from minituner.lora import LoRALinear
+from minituner.model import Linear
 from minituner.shapes import Shape
 
 INIT_STD = 0.02
@@ -109,7 +110,7 @@ class Decoder(nn.Module):
             packed = nf4.quantize(weight, regime.blocksize, regime.double_quant)
             linear: nn.Module = nf4.NF4Linear(*packed, bias)
         else:
-            linear = nn.Linear(into, out, bias=bias is not None, device="meta")
+            linear = Linear(into, out, bias=bias is not None, device="meta")
             linear.weight = nn.Parameter(weight)
             linear.bias = None if bias is None else nn.Parameter(bias)
         if name in regime.targets:

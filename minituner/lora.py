@@ -15,6 +15,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from minituner import numerics
 from minituner.errors import UserError
 
 PEFT_PREFIX = "base_model.model."  # what PEFT puts before each tensor's name
@@ -79,9 +80,8 @@ class LoRALinear(nn.Module):
         y = self.base(x)
         if self.merged:
             return y
-        update = F.linear(
-            F.linear(F.dropout(x, self.dropout, self.training), self.lora_A), self.lora_B
-        )
+        dropped = F.dropout(x, self.dropout, self.training)
+        update = numerics.linear(numerics.linear(dropped, self.lora_A), self.lora_B)
         return y + self.scaling * update
 
     def delta_weight(self) -> torch.Tensor:

@@ -13,7 +13,17 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from minituner import numerics
+
 INIT_STD = 0.02  # GPT-2's
+
+
+class Linear(nn.Linear):
+    """nn.Linear computed by `numerics.linear`, (…, in) → (…, out)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """X Wᵀ + b."""
+        return numerics.linear(x, self.weight, self.bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Attention(nn.Module):
         super().__init__()
         self.n_head = config.n_head
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(config.d_model, config.d_model, bias=False))
+            setattr(self, name, Linear(config.d_model, config.d_model, bias=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attend from each position to itself and those before it."""
@@ -59,8 +69,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.fc1 = nn.Linear(config.d_model, config.d_ff)
-        self.fc2 = nn.Linear(config.d_ff, config.d_model)
+        self.fc1 = Linear(config.d_model, config.d_ff)
+        self.fc2 = Linear(config.d_ff, config.d_model)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the same two layers at each position."""
@@ -127,4 +137,4 @@ class MiniGPT(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """The tied head, (…, C) → (…, V)."""
-        return F.linear(hidden, self.tok_emb.weight)
+        return numerics.linear(hidden, self.tok_emb.weight)

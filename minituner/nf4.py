@@ -19,6 +19,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from minituner import numerics
 from minituner.errors import UserError
 
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
@@ -186,12 +187,13 @@ class _NF4Linear(torch.autograd.Function):
     def forward(ctx, x, packed, state, bias):
         ctx.save_for_backward(packed)
         ctx.state = state
-        return F.linear(x, dequantize(packed, state).to(x.dtype), bias)
+        return numerics.linear(x, dequantize(packed, state).to(x.dtype), bias)
 
     @staticmethod
     def backward(ctx, grad):
         (packed,) = ctx.saved_tensors
-        return grad @ dequantize(packed, ctx.state).to(grad.dtype), None, None, None
+        weight = dequantize(packed, ctx.state).to(grad.dtype)
+        return numerics.linear(grad.contiguous(), weight.t()), None, None, None
 
 
 class NF4Linear(nn.Module):

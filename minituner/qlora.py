@@ -14,6 +14,7 @@ import torch.nn as nn
 from minituner import checkpoint, nf4, numerics
 from minituner.errors import UserError
 from minituner.lora import LoRALinear, wrap_minigpt_with_lora
+from minituner.model import Linear
 
 SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
 
@@ -76,7 +77,7 @@ def wrap_minigpt_qlora(
 @torch.no_grad()
 def float_linear(linear: nn.Module) -> nn.Linear:
     """A float copy of a Linear; an NF4Linear's weights are the dequantized ones."""
-    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
+    copy = Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
     packed = isinstance(linear, nf4.NF4Linear)
     copy.weight.copy_(linear.dequantized() if packed else linear.weight)
     if linear.bias is not None:

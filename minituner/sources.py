@@ -7,6 +7,8 @@ a test holds it against what Python really loads and against dvc.yaml.
 
 import ast
 import functools
+import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -88,3 +90,25 @@ def _tree(module: str) -> ast.Module:
 
 def _file(module: str) -> Path:
     return PACKAGE / f"{module}.py"
+
+
+def update(dvc_yaml: Path) -> None:
+    """Write the source files of each stage of dvc.yaml anew, leaving all else as it is.
+
+    A stage's rules are those that its command names behind `--allowed-rules`; a rule that runs no
+    subcommand of its own name (`trained`, `train_full`) adds nothing or what `train` does.
+    """
+    stages = re.split(r"(?m)^(?=  \w+:$)", dvc_yaml.read_text(encoding="utf-8"))
+    for i, stage in enumerate(stages):
+        allowed = re.search(r"--allowed-rules ([\w ]+?) --", stage)
+        if allowed:
+            rules = {"train" if name == "train_full" else name for name in allowed[1].split()}
+            listed = ", ".join(of(*sorted(rules & _stage_modules().keys()))) + ","
+            lines = textwrap.wrap(listed, 94, break_long_words=False)
+            text = "".join(f"      {line}\n" for line in lines)
+            stages[i] = re.sub(r"(?m)(^      minituner/.*\n)+", text, stage, count=1)
+    dvc_yaml.write_text("".join(stages), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    update(PACKAGE.parent / "dvc.yaml")

@@ -1,5 +1,6 @@
 """Small made things that several tests share: a two-layer model and a handful of sentences."""
 
+import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import pyarrow as pa
 import pytest
 import torch

@@ -1,0 +1,48 @@
+"""The environment in which every x86-64-v3 CPU computes the same bytes; set before torch loads.
+
+Left to themselves torch and the libraries below it pick other kernels, which add in another order,
+on another CPU. What each setting is for was measured: docs/reproducibility.md.
+"""
+
+import os
+import sys
+
+PINNED = {
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
+    "MKL_CBWR": "COMPATIBLE",  # what is left to MKL: the products inside attention
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+MODE = "MINITUNER_NUMERICS"  # `unrestricted` leaves everything to the libraries
+KERNELS = ("torch", "numpy")
+
+
+def unrestricted() -> bool:
+    """Whether the user asked for speed without the promise."""
+    return os.environ.get(MODE) == "unrestricted"
+
+
+def pin_environment() -> None:
+    """Set what is not set, unless the user asked otherwise or it is too late to matter."""
+    if not unrestricted() and not any(name in sys.modules for name in KERNELS):
+        os.environ.update(PINNED)
+
+
+def departures() -> list[str]:
+    """What of the promise does not hold here, each as a phrase; call it once torch is loaded."""
+    import torch
+
+    if unrestricted():
+        return [f"{MODE}=unrestricted"]
+    found = [
+        f"{name} is {os.environ.get(name)!r}, not {value!r}"
+        for name, value in PINNED.items()
+        if os.environ.get(name) != value
+    ]
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability != "AVX2":
+        found.append(f"torch's kernels are for {capability}, not AVX2")
+    if not torch.backends.mkldnn.is_available():
+        found.append("torch has no oneDNN here")
+    return found
