@@ -14,7 +14,7 @@ FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
     --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all test lint peers push pull sync remote lock deps clean
+.PHONY: help all test lint peers reproduce record push pull sync remote lock deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -38,10 +38,20 @@ lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 
 peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
 
-push: $(STAMP) remote ## record the results in dvc.lock and publish them to the store
+reproduce: $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
+	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"
+	@rebuilt=$$(mktemp -d) && git clone --quiet . "$$rebuilt" && cd "$$rebuilt" && \
+	{ $(ENV) dvc repro; built=$$?; } && \
+	{ $(ENV) python -m minituner reproduce --recorded "$(CURDIR)" --made . || built=1; } && \
+	if [ $$built = 0 ]; then rm -rf "$$rebuilt"; else echo "rebuilt in $$rebuilt"; fi; exit $$built
+
+record: $(STAMP) ## write the results' hashes into dvc.lock, and what they were made with
 	@$(ENV) snakemake --dry-run all 2>&1 | grep -q 'Nothing to be done' || { \
 	    echo "minituner: error: the results are not current; run make all first" >&2; exit 1; }
 	@$(ENV) dvc commit --force --quiet
+	@$(ENV) python -m minituner environment --out results/recorded_on.json
+
+push: record remote ## record the results and publish them to the store
 	@$(ENV) dvc push
 
 pull: $(STAMP) remote ## fetch the published results; nothing is then left to run

@@ -56,7 +56,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         UserError: if it is missing, truncated or not safetensors.
     """
     try:
-        return safetensors.torch.load_file(path)
+        return safetensors.torch.load_file(files.reading(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except (safetensors.SafetensorError, OSError) as error:
@@ -215,5 +215,5 @@ def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
 
 def file_bytes(folder: Path) -> int:
     """Bytes on disk of a checkpoint's weights and, for an adapter, of its JSON too."""
-    names = (MODEL_FILE, ADAPTER_FILE, ADAPTER_CONFIG)
-    return sum((folder / name).stat().st_size for name in names if (folder / name).exists())
+    paths = [folder / name for name in (MODEL_FILE, ADAPTER_FILE, ADAPTER_CONFIG)]
+    return sum(files.reading(path).stat().st_size for path in paths if path.exists())

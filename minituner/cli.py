@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minituner import settings
+from minituner import files, provenance, settings
 from minituner.errors import UserError
 
 # Subcommand → the sections of params.yaml that it may see; the rules pass exactly these.
@@ -148,6 +148,24 @@ def _merge(args: argparse.Namespace) -> None:
     print(f"{args.out}: merged; the largest logit difference it makes is {difference:.2g}")
 
 
+def _provenance(args: argparse.Namespace) -> None:
+    from minituner import lineage
+
+    print(lineage.explain(args.file), end="")
+
+
+def _environment(args: argparse.Namespace) -> None:
+    from minituner import reproduce
+
+    reproduce.write_environment(args.out)
+
+
+def _reproduce(args: argparse.Namespace) -> None:
+    from minituner import reproduce
+
+    print(reproduce.compare(args.recorded, args.made), end="")
+
+
 def _validate(args: argparse.Namespace) -> None:
     settings.load(args.file)
     print(f"{args.file}: valid")
@@ -232,6 +250,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     validate = command("validate", _validate, "check the settings")
     validate.add_argument("file", nargs="?", default="params.yaml", metavar="FILE")
+    command("environment", _environment, "write down packages, CPU and numerics mode", "out")
+    command(
+        "reproduce", _reproduce, "hold a rebuilt project against the recorded one",
+        "recorded", "made",
+    )  # fmt: skip
+    origin = command("provenance", _provenance, "show what a result came from")
+    origin.add_argument("file", type=Path, metavar="FILE")
     return parser
 
 
@@ -239,7 +264,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status is 0, 1 (a missed bar), 2 (an error) or 130 (Ctrl-C)."""
     args = build_parser().parse_args(argv)
     try:
-        args.run(args)
+        with files.traced() as trace:
+            args.run(args)
+        provenance.record(args, trace)
         sys.stdout.flush()
     except UserError as error:
         return _fail(str(error), 1 if args.command == "gate" else 2)

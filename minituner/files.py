@@ -1,6 +1,11 @@
-"""Reading and writing files so that nothing half-written is ever left under its final name."""
+"""Reading and writing files: nothing half-written under its final name, nothing damaged unnoticed.
+
+What a process reads and writes through this module is noted for its provenance (provenance.py),
+which lies beside each written file as `.provenance/NAME.json` and holds the file's SHA-256.
+"""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +19,63 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from minituner.errors import UserError
+
+DVC_CACHE = Path(".dvc/cache/files/md5")
+
+
+@dataclasses.dataclass
+class Trace:
+    """What was read, with its SHA-256, and what was written, in order."""
+
+    read: dict[str, str] = dataclasses.field(default_factory=dict)
+    written: list[Path] = dataclasses.field(default_factory=list)
+
+
+_trace = Trace()
+
+
+@contextlib.contextmanager
+def traced() -> Iterator[Trace]:
+    """Note what is read and written inside."""
+    global _trace
+    outer, _trace = _trace, Trace()
+    try:
+        yield _trace
+    finally:
+        _trace = outer
+
+
+def record_of(path: Path | str) -> Path:
+    """Where the provenance of a file lies."""
+    path = Path(path)
+    return path.parent / ".provenance" / f"{path.name}.json"
+
+
+def reading(path: Path | str) -> Path:
+    """Note that `path` is read, after holding its bytes against its record, if it has one.
+
+    A file that DVC has put in place is known by DVC's cache, not by the record of its predecessor,
+    and what git holds it may replace.
+
+    Raises:
+        UserError: if the file is neither what was written nor in DVC's cache.
+    """
+    path = Path(path)
+    if path.is_file():
+        actual = _trace.read[path.as_posix()] = sha256(path)
+        try:
+            record = json.loads(record_of(path).read_text(encoding="utf-8"))
+            expected = actual if record["in_git"] else record["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return path
+        if actual != expected:
+            md5 = _digest(path, "md5")
+            if not (DVC_CACHE / md5[:2] / md5[2:]).is_file():
+                raise UserError(
+                    f"{path}: damaged: its SHA-256 is not the one recorded when it was written; "
+                    "delete it and make it again"
+                )
+    return path
 
 
 @contextlib.contextmanager
@@ -35,7 +97,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
+        # The record of the former file goes first: a stale one would call the new file damaged.
+        record_of(path).unlink(missing_ok=True)
         os.replace(temporary, path)
+        _trace.written.append(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,7 +123,7 @@ def read_json(path: Path | str) -> Any:
         UserError: if the file is missing or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(reading(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -86,7 +151,7 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pa.Table:
     path = Path(path)
     try:
         # Memory-mapped pages of a truncated file would end the process with SIGBUS.
-        table = pq.read_table(path, memory_map=False)
+        table = pq.read_table(reading(path), memory_map=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except (pa.ArrowException, OSError) as error:
@@ -102,5 +167,9 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pa.Table:
 
 def sha256(path: Path | str) -> str:
     """The SHA-256 of a file's bytes, in hex."""
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path | str, algorithm: str) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

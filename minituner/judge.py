@@ -86,7 +86,7 @@ def _interval_criterion(
 def _plot_criterion(plot: Path, evaluated: Path) -> dict[str, Any]:
     """The picture exists, opens, and was drawn from this run's own evaluation."""
     try:
-        with Image.open(plot) as image:
+        with Image.open(files.reading(plot)) as image:
             image.load()
             drawn_from, size = image.info.get(SOURCE_KEY), image.size
     except (OSError, SyntaxError):

@@ -5,17 +5,46 @@ on another CPU. What each setting is for was measured: docs/reproducibility.md.
 """
 
 import os
+import platform
 import sys
+from pathlib import Path
 
 PINNED = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "MKL_CBWR": "COMPATIBLE",  # what is left to MKL: the products inside attention
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's own kernels
+    "OPENBLAS_CORETYPE": "Haswell",  # numpy's matrix products
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
 }
 MODE = "MINITUNER_NUMERICS"  # `unrestricted` leaves everything to the libraries
 KERNELS = ("torch", "numpy")
+
+
+NEEDED = {"avx2", "bmi2", "f16c", "fma"}  # of x86-64-v3, what the pinned kernels use
+
+
+def _cpu(field: str) -> str:
+    """A field of /proc/cpuinfo, or nothing where there is no such file."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def cpu_name() -> str:
+    """The CPU's name as it gives it itself."""
+    return _cpu("model name") or platform.processor() or platform.machine()
+
+
+def outside_promise() -> str | None:
+    """Why this machine is outside the promise of equal bytes, or None if it is inside."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return f"{platform.system()} on {platform.machine()}, not Linux on x86-64"
+    lacking = sorted(NEEDED - set(_cpu("flags").split()))
+    return f"{cpu_name()} has no {', '.join(lacking)}" if lacking else None
 
 
 def unrestricted() -> bool:
@@ -35,7 +64,9 @@ def departures() -> list[str]:
 
     if unrestricted():
         return [f"{MODE}=unrestricted"]
-    found = [
+    outside = outside_promise()
+    found = [outside] if outside else []
+    found += [
         f"{name} is {os.environ.get(name)!r}, not {value!r}"
         for name, value in PINNED.items()
         if os.environ.get(name) != value

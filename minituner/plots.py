@@ -208,7 +208,7 @@ def draw(settings: dict[str, Any], evaluate: Path, train: Path, base: Path, out:
     )
     names = [f"lora_r{r}_s{s}" for r in sweep["ranks"] for s in sweep["seeds"]]
     names += [f"full_s{s}" for s in sweep["seeds"]]
-    by_run = {name: pd.read_csv(train / name / "curve.csv") for name in names}
+    by_run = {name: pd.read_csv(files.reading(train / name / "curve.csv")) for name in names}
     with matplotlib.rc_context(STYLE):
         save(ablation(summary, sizes, sweep, bars), out / "ablation", source)
         save(pareto(summary, sweep, bars), out / "pareto", source)

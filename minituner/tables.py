@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from minituner import files
 from minituner.errors import UserError
 from minituner.grammar import PASTS, PERSONS, TENSES, Verb, add_ed
 
@@ -174,7 +175,7 @@ def _rows(path: Path | str, columns: tuple[str, ...]) -> Iterator[tuple[dict[str
     """
     header = ",".join(columns)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = files.reading(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name an existing CSV file") from None
     except UnicodeDecodeError:

@@ -1,5 +1,7 @@
 """Files are written whole or not at all, with bytes that depend on their content alone."""
 
+import hashlib
+
 import pyarrow as pa
 import pytest
 
@@ -54,3 +56,48 @@ def test_nan_never_reaches_a_json_file(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "a.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """A JSON file whose record says what its bytes are."""
+    monkeypatch.chdir(tmp_path)
+    files.write_json("a.json", [1, 2, 3])
+    record = {"sha256": files.sha256("a.json"), "in_git": False}
+    files.write_json(files.record_of("a.json"), record)
+    return tmp_path / "a.json"
+
+
+def test_a_flipped_bit_is_found_before_the_file_is_used(recorded):
+    files.read_json("a.json")
+    recorded.write_bytes(recorded.read_bytes().replace(b"2", b"3"))
+    with pytest.raises(UserError, match=r"a\.json: damaged: .* delete it and make it again"):
+        files.read_json("a.json")
+
+
+def test_a_file_that_dvc_put_in_place_is_not_called_damaged(recorded):
+    recorded.write_bytes(b"[4]\n")
+    md5 = hashlib.md5(recorded.read_bytes()).hexdigest()
+    cached = files.DVC_CACHE / md5[:2] / md5[2:]
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(recorded.read_bytes())
+    assert files.read_json("a.json") == [4]
+
+
+def test_a_new_file_is_not_held_against_the_record_of_the_old_one(recorded):
+    files.write_json("a.json", [5])
+    assert files.read_json("a.json") == [5]
+
+
+def test_what_is_read_and_written_is_noted(recorded):
+    with files.traced() as trace:
+        files.read_json("a.json")
+        files.write_text("b.txt", "b")
+    files.write_text("c.txt", "c")
+    assert trace.read == {"a.json": files.sha256("a.json")}
+    assert [path.name for path in trace.written] == ["b.txt"]
+
+
+def test_another_version_from_git_is_no_damage(recorded):
+    files.write_json(files.record_of("a.json"), {"sha256": "0" * 64, "in_git": True})
+    assert files.read_json("a.json") == [1, 2, 3]

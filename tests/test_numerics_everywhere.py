@@ -21,18 +21,18 @@ def say(name, *tensors):
     parts = b"".join(t.detach().contiguous().numpy().tobytes() for t in tensors)
     print(name, hashlib.sha256(parts).hexdigest()[:16])
 
-for n, into, out in [(1, 1, 1), (7, 64, 1), (33, 1, 64), (1000, 64, 256), (1088, 256, 64),
-                     (544, 300, 29), (77, 8, 64), (2000, 64, 8)]:
+for n, into, out in [(1, 1, 1), (7, 64, 1), (33, 1, 64), (300, 64, 256), (270, 256, 64),
+                     (136, 300, 29), (77, 8, 64), (600, 64, 8)]:
     shapes = (n, into), (out, into), (out,)
     x, w, b = (torch.randn(*shape, generator=draw).requires_grad_() for shape in shapes)
     y = numerics.linear(x, w, b)
     y.square().sum().backward()
     say((n, into, out), y, x.grad, w.grad, b.grad)
-for rank in (None, 1, 8):
+for rank in (None, 8):
     model = MiniGPT(ModelConfig("x" * 29), numerics.generator(1, "everywhere"))
     if rank:
         wrap_minigpt_with_lora(model, rank, 8.0, generator=numerics.generator(2, "everywhere"))
-    batches = [torch.randint(29, (32, 35), generator=draw) for _ in range(3)]
+    batches = [torch.randint(29, (8, 36), generator=draw) for _ in range(3)]
     pairs = [(ids[:, :-1], ids[:, 1:]) for ids in batches]
     settings = {"steps": 3, "learning_rate": 1e-2, "warmup": 1, "eval_every": 1}
     settings["weight_decay"] = 0.01
@@ -42,46 +42,60 @@ for rank in (None, 1, 8):
 """
 
 
-def hashes(*launcher, **environment):
-    """What WORK prints, in a fresh process; `launcher` goes before the Python that runs it."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
-    command = [*launcher, sys.executable, "-c", WORK]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    assert "not reproducible" not in done.stderr
-    return done.stdout.splitlines()
+CPUS = ["Haswell", "EPYC-Milan"]
+
+
+def start(*launcher, **environment):
+    """A fresh process that runs WORK; `launcher` goes before its Python."""
+    return subprocess.Popen(
+        [*launcher, sys.executable, "-c", WORK],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def hashes(process, pinned=True):
+    """What WORK printed."""
+    printed, errors = process.communicate(timeout=900)
+    assert process.returncode == 0, errors
+    assert ("not reproducible byte for byte here" in errors) != pinned
+    return printed.splitlines()
 
 
 @pytest.fixture(scope="module")
-def native():
-    lines = hashes()
-    assert len(lines) == 8 + 2 * 3
+def emulated():
+    """A process an emulated CPU, all started before the first test since they take a minute."""
+    qemu = shutil.which("qemu-x86_64")
+    return {cpu: start(qemu, "-cpu", cpu) for cpu in CPUS if qemu}
+
+
+@pytest.fixture(scope="module")
+def native(emulated):
+    lines = hashes(start())
+    assert len(lines) == 8 + 2 * 2
     return lines
 
 
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE", "ALL"])
 def test_narrower_and_wider_vectors_add_in_the_same_order(native, isa):
-    assert hashes(ONEDNN_MAX_CPU_ISA=isa) == native
+    assert hashes(start(ONEDNN_MAX_CPU_ISA=isa)) == native
 
 
 @pytest.mark.parametrize("variable", ["MKL_CBWR", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS"])
 def test_what_the_user_has_set_does_not_matter(native, variable):
     others = {"MKL_CBWR": "AUTO", "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "4"}
-    assert hashes(**{variable: others[variable]}) == native
+    assert hashes(start(**{variable: others[variable]})) == native
 
 
 def test_without_the_pins_the_bytes_do_differ(native):
     """Else the tests above could not fail."""
-    command = [sys.executable, "-c", WORK]
-    done = subprocess.run(
-        command, env={"MINITUNER_NUMERICS": "unrestricted"}, capture_output=True, text=True
-    )
-    assert "not reproducible byte for byte here: MINITUNER_NUMERICS=unrestricted" in done.stderr
-    assert done.stdout.splitlines() != native
+    assert hashes(start(MINITUNER_NUMERICS="unrestricted"), pinned=False) != native
 
 
-@pytest.mark.parametrize("cpu", ["Haswell", "EPYC-Milan"])
-def test_another_cpu_trains_the_same_bytes(native, cpu):
-    if not shutil.which("qemu-x86_64"):
+@pytest.mark.parametrize("cpu", CPUS)
+def test_another_cpu_trains_the_same_bytes(native, emulated, cpu):
+    if cpu not in emulated:
         pytest.skip("qemu-x86_64 is missing: apt-get install qemu-user")
-    assert hashes("qemu-x86_64", "-cpu", cpu) == native
+    assert hashes(emulated[cpu]) == native

@@ -1,0 +1,142 @@
+"""Build the tiny project under each variation, compare every tracked byte and write the table."""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
+from minituner import files, provenance
+from tests.workflow.conftest import TINY, Project, project_files
+
+CPUS = ("Haswell", "EPYC-Milan")
+ROOT = Path(__file__).resolve().parents[2]
+IN_ONE_PROCESS = """
+import json, sys
+from minituner.cli import main
+sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
+"""
+
+
+def make_template(folder: Path) -> None:
+    """The files of this checkout with tiny settings, in git."""
+    for name in project_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder)
+    for section, values in TINY.items():
+        project.set(section, **values)
+    project.run("git", "init", "--quiet")
+    project.run("git", "add", ".")
+    project.run("git", "commit", "--quiet", "--message", "tiny")
+
+
+def tracked(project: Path) -> dict[str, str]:
+    """Each file that the ledger covers → its SHA-256."""
+    found = {}
+    for stage in yaml.safe_load((project / "dvc.yaml").read_text())["stages"].values():
+        for out in [*stage.get("outs", ()), *stage.get("metrics", ())]:
+            path = project / (next(iter(out)) if isinstance(out, dict) else out)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file() and file.parent.name != ".provenance":
+                    found[file.relative_to(project).as_posix()] = files.sha256(file)
+    return found
+
+
+def commands(project: Path) -> list[list[str]]:
+    """The subcommands of all jobs in an order that works, as Snakemake would run them."""
+    run = ["snakemake", "--dry-run", "--forceall", "--printshellcmds", "all"]
+    listed = Project(project).run(*run).stdout
+    found = re.findall(r"python -m minituner (.*?)\s+2>&1", listed)
+    return [shlex.split(command) for command in found]
+
+
+def build_emulated(template: Path, root: Path, cpu: str) -> Path:
+    """Build with all jobs in one process on an emulated CPU, where starting a process is slow."""
+    project = root / "project"
+    shutil.copytree(template, project)
+    steps = json.dumps(commands(project))
+    emulated = ("qemu-x86_64", "-cpu", cpu, sys.executable, "-c", IN_ONE_PROCESS, steps)
+    run_in(project, {})(*emulated)
+    return project
+
+
+def compare(reference: dict[str, str], made: dict[str, str]) -> str:
+    """What the table says of a build."""
+    unequal = [name for name in reference | made if reference.get(name) != made.get(name)]
+    if not unequal:
+        return f"all {len(reference)} files equal"
+    return f"**{len(unequal)} of {len(reference)} differ**: {', '.join(unequal[:3])} …"
+
+
+def measure(root: Path) -> list[tuple[str, str]]:
+    """Each variation and what came of it."""
+    template = root / "template"
+    make_template(template)
+    plain = build(template, root / "reference", VARIATIONS[0])
+    reference = tracked(plain)
+    rows = []
+    for i, variation in enumerate(VARIATIONS):
+        if variation.needs and not shutil.which(variation.needs):
+            rows.append((variation.what, f"skipped: {variation.needs} is missing"))
+        else:
+            made = build(template, root / str(i), variation)
+            rows.append((variation.what, compare(reference, tracked(made))))
+            shutil.rmtree(root / str(i))
+        print(*rows[-1], sep=": ", flush=True)
+    for cpu in CPUS:
+        what = f"emulated {cpu}, all jobs in one process"
+        if not shutil.which("qemu-x86_64"):
+            rows.append((what, "skipped: qemu-x86_64 is missing"))
+        else:
+            rows.append(
+                (what, compare(reference, tracked(build_emulated(template, root / cpu, cpu))))
+            )
+        print(*rows[-1], sep=": ", flush=True)
+    # Else the comparison could not fail.
+    unpinned = VARIATIONS[0].__class__("", environment={"MINITUNER_NUMERICS": "unrestricted"})
+    made = build(template, root / "unpinned", unpinned)
+    rows.append(
+        ("*for contrast:* `MINITUNER_NUMERICS=unrestricted`", compare(reference, tracked(made)))
+    )
+    return rows
+
+
+def as_markdown(rows: list[tuple[str, str]]) -> str:
+    """The page."""
+    here = provenance.environment()
+    lines = [
+        "# Variations tried",
+        "",
+        "The whole workflow with tiny settings, built once and then again under each of these "
+        "conditions; every file that the ledger covers is compared. Written by `snakemake "
+        f"reproducibility` on {here['cpu']}, torch {here['packages']['torch'].partition('+')[0]}.",
+        "",
+        "| built again with | result |",
+        "|---|---|",
+        *(f"| {what} | {result} |" for what, result in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the table; fail if a build differs that must not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    out = parser.parse_args().out
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder))
+    files.write_text(out, as_markdown(rows))
+    broken = [what for what, result in rows[:-1] if "differ" in result]
+    if broken:
+        sys.exit(f"minituner: error: {out}: not reproduced with {', '.join(broken)}")
+
+
+if __name__ == "__main__":
+    main()
