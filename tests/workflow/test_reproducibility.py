@@ -3,7 +3,7 @@
 import shutil
 
 from benchmarks.reproducibility.__main__ import commands, compare, make_template, tracked
-from benchmarks.reproducibility.variations import UNSHARE, Variation, build
+from benchmarks.reproducibility.variations import FAKETIME, UNSHARE, Variation, build
 
 ELSEWHERE = {
     "TZ": "Pacific/Kiritimati",
@@ -20,7 +20,7 @@ ELSEWHERE = {
 def test_a_build_under_other_conditions_has_the_same_bytes(finished, tmp_path):
     make_template(tmp_path / "template")
     user = UNSHARE if shutil.which("unshare") else ()
-    day = ("faketime", "2031-02-03 04:05:06") if shutil.which("faketime") else ()
+    day = FAKETIME if shutil.which("faketime") else ()
     command = (*user, *day, "sh", "-c", "umask 077 && exec dvc repro")
     another = Variation("all at once", command, ELSEWHERE, "another folder")
     made = build(tmp_path / "template", tmp_path, another)
