@@ -51,7 +51,7 @@ def tracked(project: Path) -> dict[str, str]:
 
 def commands(project: Path) -> list[list[str]]:
     """The subcommands of all jobs in an order that works, as Snakemake would run them."""
-    run = ["snakemake", "--dry-run", "--forceall", "--printshellcmds", "all"]
+    run = "snakemake --dry-run --forceall --printshellcmds --quiet host -- all".split()
     listed = Project(project).run(*run).stdout
     found = re.findall(r"python -m minituner (.*?)\s+2>&1", listed)
     return [shlex.split(command) for command in found]
