@@ -15,6 +15,7 @@ from minituner import checkpoint, counts, data, files, numerics, shapes, train
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
 from minituner.nf4 import NF4Linear
+from minituner.optim import AdamW
 
 
 def measure(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> dict[str, int]:
@@ -36,7 +37,7 @@ def measure(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> dict[st
         return tensor
 
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(parameters, fused=True)
+    optimizer = AdamW([{"params": parameters}], lr=1e-3)
     model.train()
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = train.loss_on(model, ids, targets)

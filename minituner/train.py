@@ -18,6 +18,7 @@ from minituner import checkpoint, data, files, numerics, rng
 from minituner.errors import UserError
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
+from minituner.optim import AdamW
 
 CURVE_FILE = "curve.csv"
 MAX_NORM = 1.0  # gradient clipping, as in GPT-3 (Brown et al. 2020, appendix B)
@@ -80,7 +81,7 @@ def fit(
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.99), fused=True)
+    optimizer = AdamW(groups, lr=peak, betas=(0.9, 0.99))
     curve: list[dict[str, float]] = []
 
     def record(step: int, train_loss: float, rate: float) -> None:
@@ -95,7 +96,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = loss_on(model, *next(batches))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
         value = float(loss.detach())
