@@ -24,7 +24,7 @@ all: $(STAMP) ## make every result and judge it by the definition of done
 	if [ $$status = 0 ] || $(ENV) snakemake --dry-run results/definition_of_done.md 2>&1 \
 	        | grep -q 'Nothing to be done'; then \
 	    echo; cat results/definition_of_done.md; \
-	    echo; echo "Plot:   results/ablation.png"; echo "Report: results/definition_of_done.md"; \
+	    echo; echo "Report: results/report.html"; echo "Plot:   results/ablation.png"; \
 	fi; exit $$status
 
 test: lint ## lint, unit tests, and a small run of the whole workflow

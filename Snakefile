@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/check.smk"
 
 
@@ -30,7 +33,9 @@ include: "rules/qlora.smk"
 include: "rules/memory.smk"
 include: "rules/evaluate.smk"
 include: "rules/plot.smk"
+include: "rules/weights.smk"
 include: "rules/done.smk"
+include: "rules/page.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"

@@ -8,12 +8,19 @@ import argparse
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from minituner import files, provenance, settings
 from minituner.errors import UserError
 
+# What the report shows, and so is made again for.
+EVERYTHING = (
+    *("corpus", "subsets", "model", "base", "lora", "tuning", "full", "sweep", "nf4", "evaluate"),
+    "definition_of_done",
+)
 # Subcommand → the sections of params.yaml that it may see; the rules pass exactly these.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "corpus": ("corpus",),
@@ -33,6 +40,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "summarize": ("evaluate",),
     "plot": ("definition_of_done", "sweep"),
     "judge": ("definition_of_done", "sweep"),
+    "completions": ("sweep",),
+    "report": EVERYTHING,
 }
 
 
@@ -123,6 +132,31 @@ def _judge(args: argparse.Namespace) -> None:
     judge.judge(_settings(args), args.results, args.out)
 
 
+def _spectra(args: argparse.Namespace) -> None:
+    from minituner import spectra
+
+    spectra.report(args.base, args.adapters, args.irregular, args.evaluate, args.out)
+
+
+def _codes(args: argparse.Namespace) -> None:
+    from minituner import codes
+
+    codes.report(args.base, args.nf4, args.out)
+
+
+def _completions(args: argparse.Namespace) -> None:
+    from minituner import completions
+
+    completions.report(_settings(args), args.results, args.irregular, args.control, args.out)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from minituner import report
+
+    report.report(_settings(args), args.data, args.results, args.templates, args.out)
+    print(f"{args.out}: open it in a browser")
+
+
 def _gate(args: argparse.Namespace) -> None:
     from minituner import judge
 
@@ -139,13 +173,6 @@ def _scaling(args: argparse.Namespace) -> None:
     from minituner import scaling_plot
 
     scaling_plot.report(args.steps, args.out, args.page)
-
-
-def _merge(args: argparse.Namespace) -> None:
-    from minituner import merge
-
-    difference = merge.merge(args.base, args.adapter, args.out, args.dequantize)
-    print(f"{args.out}: merged; the largest logit difference it makes is {difference:.2g}")
 
 
 def _provenance(args: argparse.Namespace) -> None:
@@ -166,11 +193,6 @@ def _reproduce(args: argparse.Namespace) -> None:
     print(reproduce.compare(args.recorded, args.made), end="")
 
 
-def _validate(args: argparse.Namespace) -> None:
-    settings.load(args.file)
-    print(f"{args.file}: valid")
-
-
 def _settings(args: argparse.Namespace, name: str | None = None) -> dict:
     return settings.load(args.settings, *SECTIONS[name or args.command])
 
@@ -181,13 +203,35 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every subcommand; `command` and `run` are set in the namespace it returns."""
-    parser = argparse.ArgumentParser(prog="minituner", description=__doc__.split(".")[0])
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line, like every other error."""
+        self.exit(_fail(f"{message}; see `{self.prog} --help`", 2))
+
+
+def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
+    """The parser of every subcommand; `command` and `run` are set in the namespace it returns.
+
+    Args:
+        stage: what is going to be run; a stage's job loads nothing that is for people.
+    """
+    parser = _Parser(prog="minituner", description=__doc__.split(".")[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], text: str, *paths: str):
-        sub = commands.add_parser(name, help=text, description=text)
+    def command(
+        name: str,
+        run: Callable[[argparse.Namespace], None],
+        text: str,
+        *paths: str,
+        epilog: str = "",
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=epilog and f"examples:\n{textwrap.indent(epilog, '  ')}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.set_defaults(run=run)
         if name in SECTIONS:
             sub.add_argument(
@@ -238,18 +282,23 @@ def build_parser() -> argparse.ArgumentParser:
     summarize.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
     command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
     command("judge", _judge, "judge the results by the definition of done", "results", "out")
+    spectra = command(
+        "spectra", _spectra, "decompose what the adapters learned",
+        "base", "irregular", "evaluate", "out",
+    )  # fmt: skip
+    spectra.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
+    command("codes", _codes, "count NF4's codes", "base", "nf4", "out")
+    command(
+        "completions", _completions, "continue example prompts",
+        "results", "irregular", "control", "out",
+    )  # fmt: skip
+    command("report", _report, "write the page", "data", "results", "templates", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
     step = command("step", _step, "measure one step at any shape", "out")
     step.add_argument("--shape", required=True, help="a preset or n_layer=…,d_model=…")
     step.add_argument("--method", choices=("lora", "qlora"), required=True)
     scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
     scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
-    merge = command("merge", _merge, "merge an adapter into its base", "base", "adapter", "out")
-    merge.add_argument(
-        "--dequantize", action="store_true", help="allow an NF4 base; the result is in float32"
-    )
-    validate = command("validate", _validate, "check the settings")
-    validate.add_argument("file", nargs="?", default="params.yaml", metavar="FILE")
     command("environment", _environment, "write down packages, CPU and numerics mode", "out")
     command(
         "reproduce", _reproduce, "hold a rebuilt project against the recorded one",
@@ -257,12 +306,17 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     origin = command("provenance", _provenance, "show what a result came from")
     origin.add_argument("file", type=Path, metavar="FILE")
+    if stage not in commands.choices:
+        from minituner import live
+
+        live.add(parser, command)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status is 0, 1 (a missed bar), 2 (an error) or 130 (Ctrl-C)."""
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser(argv[0] if argv else None).parse_args(argv)
     try:
         with files.traced() as trace:
             args.run(args)

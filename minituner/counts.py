@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from minituner import checkpoint, files, numerics, shapes
+from minituner import checkpoint, files, numerics, progress, shapes
 from minituner.lora import lora_state_dict, trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.qlora import wrap_minigpt_qlora
@@ -226,7 +226,7 @@ def report(settings: dict[str, Any], base: Path, out: Path) -> None:
     B, T = settings["tuning"]["batch_size"], config.context
     whole = (base / checkpoint.MODEL_FILE).stat().st_size
     rows = []
-    for regime in regimes(settings):
+    for regime in progress.bar(regimes(settings), "counting", "regimes"):
         if regime.rank and regime.rank > config.d_model:
             continue
         row = count(shapes.of(config), regime, B, T)

@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import nf4, numerics
+from minituner import nf4, numerics, progress
 from minituner.counts import Regime
 from minituner.lora import LoRALinear
 from minituner.model import Linear
@@ -88,7 +88,7 @@ class Decoder(nn.Module):
         self.head = None if shape.tied else self._embedding(shape.vocab_size, shape.d_model)
         self.blocks = nn.ModuleList(
             Block(shape, {name: self._linear(shape, regime, name) for name in shape.linears()})
-            for _ in range(shape.n_layer)
+            for _ in progress.bar(range(shape.n_layer), "building", "blocks")
         )
         self.norm = (nn.LayerNorm if shape.norm == "layer" else nn.RMSNorm)(shape.d_model)
         if regime.method != "full":

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 
-from minituner import checkpoint, data, files, numerics
+from minituner import checkpoint, data, files, numerics, progress
 from minituner.model import MiniGPT
 
 BATCH = 128
@@ -36,7 +36,7 @@ def symbol_log_probs(
     log_probs = torch.zeros(len(texts), width, dtype=torch.float64)
     likeliest = torch.ones(len(texts), width, dtype=torch.bool)
     by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for start in range(0, len(by_length), BATCH):
+    for start in progress.bar(range(0, len(by_length), BATCH), "scoring", "batches"):
         chosen = by_length[start : start + BATCH]
         ids, targets = data.batch(
             [texts[i] for i in chosen], model.config.vocab, seen and [seen[i] for i in chosen]
@@ -150,7 +150,7 @@ def agreement(
     numerics.pin()
     texts = [row["text"] for row in held_out_rows(irregular, control) if row["split"] == "test"]
     results = []
-    for adapter in [None, *adapters]:
+    for adapter in progress.bar([None, *adapters], "agreement", "adapters"):
         models = []
         for folder in (base, nf4):
             model = checkpoint.load_model(folder)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from minituner import checkpoint, counts, data, files, numerics, shapes, train
+from minituner import checkpoint, counts, data, files, numerics, progress, shapes, train
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
 from minituner.nf4 import NF4Linear
@@ -80,7 +80,7 @@ def report(settings: dict[str, Any], base: Path, nf4: Path, irregular: Path, out
         for rank in sweep["qlora_ranks"]
     ]
     rows = []
-    for regime in regimes:
+    for regime in progress.bar(regimes, "measuring", "regimes"):
         model = checkpoint.load_model(nf4 if regime.method == "qlora" else base)
         if regime.rank:
             wrap_minigpt_with_lora(model, regime.rank, lora["alpha"], lora["target_modules"])

@@ -9,14 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from minituner import files
+from minituner import files, progress
 from minituner.summarize import lookup
 
 # Okabe & Ito (2008): told apart with every common kind of colour blindness, and in grey.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
 DASHED = (0, (4, 3))
 STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    # The first is matplotlib's own; browsers that lack it get the next in an SVG.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -210,6 +212,10 @@ def draw(settings: dict[str, Any], evaluate: Path, train: Path, base: Path, out:
     names += [f"full_s{s}" for s in sweep["seeds"]]
     by_run = {name: pd.read_csv(files.reading(train / name / "curve.csv")) for name in names}
     with matplotlib.rc_context(STYLE):
-        save(ablation(summary, sizes, sweep, bars), out / "ablation", source)
-        save(pareto(summary, sweep, bars), out / "pareto", source)
-        save(curves(by_run, sweep), out / "curves", source)
+        figures = {
+            "ablation": ablation(summary, sizes, sweep, bars),
+            "pareto": pareto(summary, sweep, bars),
+            "curves": curves(by_run, sweep),
+        }
+        for name in progress.bar(figures, "drawing", "figures"):
+            save(figures[name], out / name, source)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from minituner import files, rng
+from minituner import files, progress, rng
 from minituner.errors import UserError
 
 RUN_NAME = re.compile(
@@ -55,23 +55,26 @@ def parse_run(name: str) -> dict[str, Any]:
     return fields | {key: fields[key] and int(fields[key]) for key in ("rank", "seed")}
 
 
+def read_run(path: Path) -> pd.DataFrame:
+    """One run's evaluation, with a column for each set of rows that a metric is taken over."""
+    table = files.read_table(path).to_pandas()
+    past = table["tense"].isin(["past_simple", "past_participle"])
+    control = table["set"] == "control"
+    table["one"] = 1.0
+    table["irregular"] = ~control & ~table["probe"]
+    table["probe"] = ~control & table["probe"]
+    table["control"] = control
+    table["control_past"] = control & past & table["margin"].notna()
+    return table
+
+
 def read_runs(paths: list[Path]) -> dict[str, pd.DataFrame]:
     """The evaluation tables by run name, all checked to hold the same sentences.
 
     Raises:
         UserError: if one does not, or if there is no `base` to compare with.
     """
-    runs: dict[str, pd.DataFrame] = {}
-    for path in sorted(paths):
-        table = files.read_table(path).to_pandas()
-        past = table["tense"].isin(["past_simple", "past_participle"])
-        control = table["set"] == "control"
-        table["one"] = 1.0
-        table["irregular"] = ~control & ~table["probe"]
-        table["probe"] = ~control & table["probe"]
-        table["control"] = control
-        table["control_past"] = control & past & table["margin"].notna()
-        runs[path.stem] = table
+    runs = {path.stem: read_run(path) for path in sorted(paths)}
     if "base" not in runs:
         raise UserError("summarize: no run called base; every gain is measured against it")
     for name, table in runs.items():
@@ -88,9 +91,9 @@ def resampled(
     All runs share the resamples of frames, which makes every later difference a paired one.
     """
     scope, numerator, denominator, link = METRICS[metric]
-    base = runs["base"]
-    rows = (base[scope] & (base["split"] == split)).to_numpy()
-    frames, codes = np.unique(base.loc[rows, "frame"].to_numpy(dtype=str), return_inverse=True)
+    same = next(iter(runs.values()))  # all hold the same sentences
+    rows = (same[scope] & (same["split"] == split)).to_numpy()
+    frames, codes = np.unique(same.loc[rows, "frame"].to_numpy(dtype=str), return_inverse=True)
     n = len(frames)
     if n == 0:
         return {}
@@ -131,7 +134,8 @@ def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd
     tail = (1 - settings["confidence"]) / 2
     rows = []
     for split in ("val", "test"):
-        by_metric = {metric: resampled(runs, metric, split, settings) for metric in METRICS}
+        metrics = progress.bar(METRICS, f"resampling {split}", "metrics")
+        by_metric = {metric: resampled(runs, metric, split, settings) for metric in metrics}
         for name, (metric, compare) in COMPARISONS.items():
             values = by_metric[metric]
             by_metric[name] = {run: compare(values[run], values["base"]) for run in values}

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from minituner import checkpoint, data, files, numerics, rng
+from minituner import checkpoint, data, files, numerics, progress, rng
 from minituner.errors import UserError
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
@@ -91,7 +91,7 @@ def fit(
         report(row)
 
     model.train()
-    for step in range(steps):
+    for step in progress.bar(range(steps), "training", "steps"):
         rate = learning_rate_at(step, steps, settings["warmup"], peak)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -120,10 +120,8 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
 
 
 def _print_row(row: dict[str, float]) -> None:
-    print(
-        f"step {row['step']:5d}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}",
-        flush=True,
-    )
+    losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
+    progress.say(f"step {row['step']:5d}  {losses}")
 
 
 def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:

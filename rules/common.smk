@@ -4,6 +4,7 @@ import json
 
 from minituner import settings as minituner_settings
 from minituner import sources as minituner_sources
+from minituner.runs import adapter_folder, base_folder
 
 # Checked again: `--config` may have changed what params.yaml says.
 check(minituner_settings.validate, config, "settings")
@@ -19,7 +20,8 @@ TABLES = [
     for name in ("counts", "memory")
     for kind in ("parquet", "csv", "md")
 ]
-REPORTS = FIGURES + TABLES + ["results/definition_of_done.md"]
+PAGE = "results/report.html"
+REPORTS = FIGURES + TABLES + ["results/definition_of_done.md", PAGE]
 
 
 def settings(*sections):
@@ -50,20 +52,6 @@ def checkpoint():
 def runs(method, ranks):
     """The names of a method's runs: one for each rank and seed."""
     return [f"{method}_r{rank}_s{seed}" for rank in ranks for seed in config["sweep"]["seeds"]]
-
-
-def base_folder(run):
-    """The model that a run is scored with: its own, or the one below its adapter."""
-    if run.startswith("full"):
-        return f"results/train/{run}"
-    return "results/nf4" if run.startswith(("nf4", "qlora")) else "results/base"
-
-
-def adapter_folder(run):
-    """The adapter of a run, or None."""
-    folders = {"lora": "results/train", "qlora": "results/qlora"}
-    method = run.split("_")[0]
-    return f"{folders[method]}/{run}" if method in folders else None
 
 
 def evaluated_base(wildcards):

@@ -7,7 +7,10 @@ rule plot:
         curves=expand("results/train/{run}/curve.csv", run=LORA + FULL),
         sources=sources("plot"),
     output:
-        FIGURES,
+        [name for name in FIGURES if name.endswith(".png")],
+        report("results/ablation.svg", caption="../report/ablation.rst", category="Results"),
+        report("results/pareto.svg", caption="../report/pareto.rst", category="Results"),
+        report("results/curves.svg", caption="../report/curves.rst", category="Results"),
     log:
         "logs/plot.log",
     benchmark:

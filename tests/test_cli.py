@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minituner import cli, errors
+from minituner import cli, errors, live
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +27,7 @@ def fails_with(monkeypatch, error):
     def validate(args):
         raise error
 
-    monkeypatch.setattr(cli, "_validate", validate)
+    monkeypatch.setattr(live, "_validate", validate)
     return cli.main(["validate"])
 
 
@@ -87,10 +87,11 @@ def test_a_bug_is_not_dressed_up_as_the_users_error(monkeypatch):
         (("train", "--rank", "0"), "argument --rank: '0' is no integer above 0; use at least 1"),
     ],
 )
-def test_a_wrong_command_line_says_how_it_is_used(arguments, expected):
+def test_a_wrong_command_line_is_one_line_that_says_where_to_look(arguments, expected):
     done = run(*arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: minituner") and expected in done.stderr
+    assert done.stderr.startswith("minituner: error: ") and done.stderr.count("\n") == 1
+    assert expected in done.stderr and "--help`" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-# Products of many shapes, then full and LoRA steps of a MiniGPT, each as a hash.
+# Products of many shapes, a decomposition, then full and LoRA steps of a MiniGPT, each as a hash.
 WORK = """
 import hashlib
-from minituner import numerics, train
+from minituner import numerics, svd, train
 from minituner.lora import wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 import torch
@@ -28,6 +28,8 @@ for n, into, out in [(1, 1, 1), (7, 64, 1), (33, 1, 64), (300, 64, 256), (270, 2
     y = numerics.linear(x, w, b)
     y.square().sum().backward()
     say((n, into, out), y, x.grad, w.grad, b.grad)
+factors = (torch.randn(64, 8, generator=draw), torch.randn(8, 64, generator=draw))
+say("svd", *map(torch.from_numpy, svd.decompose(*(factor.numpy() for factor in factors))))
 for rank in (None, 8):
     model = MiniGPT(ModelConfig("x" * 29), numerics.generator(1, "everywhere"))
     if rank:
@@ -74,7 +76,7 @@ def emulated():
 @pytest.fixture(scope="module")
 def native(emulated):
     lines = hashes(start())
-    assert len(lines) == 8 + 2 * 2
+    assert len(lines) == 8 + 1 + 2 * 2
     return lines
 
 

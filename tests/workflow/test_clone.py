@@ -28,8 +28,8 @@ def test_after_make_pull_a_fresh_clone_runs_no_job_but_sees_later_changes(clone,
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
     clone.set("evaluate", bootstrap=21)
-    assert set(clone.jobs()) == {"summarize", "plot", "judge", "gate"}
-    assert clone.stale_stages() == {"evaluate"}
+    assert set(clone.jobs()) == {"summarize", "plot", "judge", "completions", "report", "gate"}
+    assert clone.stale_stages() == {"evaluate", "page"}
 
 
 def test_a_plain_dvc_pull_does_not_lead_snakemake_astray(clone, store):

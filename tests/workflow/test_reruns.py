@@ -6,8 +6,9 @@ import pytest
 
 TUNED = {"train", "train_full", "qlora"}
 SCORED = {"evaluate", "agreement", "summarize"}
-REPORTED = {"plot", "judge", "gate"}
-AFTER_BASE = {"counts", "quantize", "memory", *TUNED, *SCORED, *REPORTED}
+REPORTED = {"plot", "judge", "completions", "report", "gate"}
+ADAPTED = {"spectra", *SCORED, *REPORTED}
+AFTER_BASE = {"counts", "quantize", "memory", "codes", *TUNED, *ADAPTED}
 ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
 
 
@@ -37,78 +38,78 @@ CHANGES = {
     "the corpus seed": (
         setting("corpus", seed=7),
         ALL_RULES,
-        {"corpus"},
+        {"corpus", "page"},
     ),
     "the size of a subset": (
         setting("subsets", val=19),
-        {"subsets", "memory", *TUNED, *SCORED, *REPORTED},
-        {"corpus"},
+        {"subsets", "memory", *TUNED, *ADAPTED},
+        {"corpus", "page"},
     ),
     "the base's steps": (
         setting("base", steps=21),
         {"base", *AFTER_BASE},
-        {"base"},
+        {"base", "page"},
     ),
     "LoRA's alpha": (
         setting("lora", alpha=3),
-        {"train", "qlora", "memory", *SCORED, *REPORTED},
-        {"train", "qlora"},
+        {"train", "qlora", "memory", *ADAPTED},
+        {"train", "qlora", "page"},
     ),
     "the tuning steps": (
         setting("tuning", steps=5),
-        {*TUNED, *SCORED, *REPORTED},
-        {"train", "qlora"},
+        {*TUNED, *ADAPTED},
+        {"train", "qlora", "page"},
     ),
     "the batch size": (
         setting("tuning", batch_size=9),
-        AFTER_BASE - {"quantize"},
-        {"counts", "train", "qlora"},
+        AFTER_BASE - {"quantize", "codes"},
+        {"counts", "train", "qlora", "page"},
     ),
     "LoRA's learning rate": (
         setting("tuning", learning_rate=0.002),
-        {"train", "qlora", *SCORED, *REPORTED},
-        {"train", "qlora"},
+        {"train", "qlora", *ADAPTED},
+        {"train", "qlora", "page"},
     ),
     "full fine-tuning's learning rate": (
         setting("full", learning_rate=0.0002),
         {"train_full", "evaluate", "summarize", *REPORTED},
-        {"train"},
+        {"train", "page"},
     ),
     "the NF4 blocksize": (
         setting("nf4", blocksize=128),
-        {"counts", "quantize", "qlora", "memory", *SCORED, *REPORTED},
-        {"counts", "qlora"},
+        {"counts", "quantize", "codes", "qlora", "memory", *SCORED, *REPORTED},
+        {"counts", "qlora", "page"},
     ),
     "the bootstrap": (
         setting("evaluate", bootstrap=21),
         {"summarize", *REPORTED},
-        {"evaluate"},
+        {"evaluate", "page"},
     ),
     "a bar": (
         setting("definition_of_done", perplexity_drift=999),
         REPORTED,
-        {"report"},
+        {"report", "page"},
     ),
     "a row of the templates": (
         drop_last_row("data/templates.csv"),
         ALL_RULES,
-        {"corpus"},
+        {"corpus", "page"},
     ),
     "evaluate.py": (
         another_line("minituner/evaluate.py"),
-        {*SCORED, *REPORTED},
-        {"evaluate"},
+        ADAPTED,
+        {"evaluate", "weights", "page"},
     ),
     "plots.py": (
         another_line("minituner/plots.py"),
-        REPORTED,
-        {"report", "gate"},
+        {"spectra", "codes", *REPORTED},
+        {"weights", "report", "page", "gate"},
     ),
     "a rule's command": (
         lambda project: project.edit(
             "rules/counts.smk", "--out {params.out}", "--out  {params.out}"
         ),
-        {"counts"},
+        {"counts", "report"},
         {"counts"},
     ),
 }
@@ -147,9 +148,12 @@ def test_another_seed_only_adds_jobs(project):
         "summarize": 1,
         "plot": 1,
         "judge": 1,
+        "spectra": 1,
+        "completions": 1,
+        "report": 1,
         "gate": 1,
     }
-    assert project.stale_stages() == {"train", "qlora", "evaluate", "report"}
+    assert project.stale_stages() == {"train", "qlora", "evaluate", "weights", "report", "page"}
 
 
 def test_another_rank_only_adds_jobs(project):
@@ -162,9 +166,12 @@ def test_another_rank_only_adds_jobs(project):
         "summarize": 1,
         "plot": 1,
         "judge": 1,
+        "spectra": 1,
+        "completions": 1,
+        "report": 1,
         "gate": 1,
     }
-    assert project.stale_stages() == {"counts", "train", "evaluate", "report"}
+    assert project.stale_stages() == {"counts", "train", "evaluate", "weights", "report", "page"}
 
 
 def test_the_users_own_base_is_watched(project):

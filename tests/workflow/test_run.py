@@ -22,6 +22,7 @@ def test_a_missed_bar_names_its_criterion_and_costs_no_result(project):
     assert "criterion 1 irregular accuracy" in done.stdout
     assert not (project.root / "results" / "gate.txt").exists()
     assert "**NO**" in (project.root / "results" / "definition_of_done.md").read_text()
+    assert "✗ missed" in (project.root / "results" / "report.html").read_text(encoding="utf-8")
     assert set(project.jobs()) == {"gate"}
     again = project.make("all", ok=False)
     assert again.returncode != 0
@@ -66,7 +67,7 @@ def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project
     from minituner import cli
 
     text = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
-    rules = "".join(text.split())
+    rules = "".join(text.split()).replace(",)", ")")
     for command, sections in cli.SECTIONS.items():
         named = ",".join(f'"{name}"' for name in sections)
         assert f"settings({named})" in rules, command

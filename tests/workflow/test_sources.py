@@ -8,8 +8,10 @@ from minituner import cli, sources
 
 COMMANDS = sorted({"train" if c == "train_full" else c for c in cli.SECTIONS}) + [
     "agreement",
+    "codes",
     "evaluate",
     "gate",
+    "spectra",
 ]
 
 

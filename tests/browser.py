@@ -1,0 +1,105 @@
+"""A headless Chromium driven over its debugging pipe (Chrome DevTools Protocol), and no more."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+CHROMIUM = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
+MISSING = "no Chromium here to open the page in (on Debian: apt-get install chromium)"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update"
+    " --disable-background-networking --disable-sync --hide-scrollbars --remote-debugging-pipe"
+).split()
+
+
+class Browser:
+    """One tab; `events` holds all that the page logged, threw and asked for."""
+
+    def __init__(self):
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        read, self.write = os.pipe()
+        self.read, write = os.pipe()
+
+        def as_3_and_4():  # where Chromium expects the pipe
+            os.dup2(os.dup(read), 3)
+            os.dup2(os.dup(write), 4)
+
+        self.process = subprocess.Popen(
+            [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile.name}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=as_3_and_4,
+            pass_fds=(3, 4),
+        )
+        os.close(read)
+        os.close(write)
+        self.ids, self.buffer, self.events, self.session = itertools.count(1), b"", [], None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        """Call a method of the protocol and return its result; events met on the way are kept."""
+        number = next(self.ids)
+        message = {"id": number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.write, json.dumps(message).encode() + b"\0")
+        while (answer := self.receive()).get("id") != number:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def receive(self):
+        while b"\0" not in self.buffer:
+            piece = os.read(self.read, 1 << 20)
+            assert piece, "Chromium ended"
+            self.buffer += piece
+        raw, _, self.buffer = self.buffer.partition(b"\0")
+        message = json.loads(raw)
+        if "method" in message:
+            self.events.append((message["method"], message["params"]))
+        return message
+
+    def evaluate(self, expression):
+        """The value of a JavaScript expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def open(self, url, width, height=900, dark=False):
+        """Open a page at a width, in CSS pixels, and wait until its images are there."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=scheme)
+        self.call("Page.navigate", url=url)
+        self.receive_until("Page.loadEventFired")
+
+    def receive_until(self, method, seconds=30):
+        end = time.monotonic() + seconds
+        while not any(name == method for name, _ in self.events):
+            assert time.monotonic() < end, f"no {method}"
+            self.receive()
+
+    def screenshot(self):
+        """The whole page as PNG bytes."""
+        import base64
+
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        return base64.b64decode(shot["data"])
+
+    def close(self):
+        """End the browser."""
+        os.close(self.write)
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        os.close(self.read)
+        self.profile.cleanup()

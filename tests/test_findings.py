@@ -1,0 +1,73 @@
+"""Sentences claim a difference only where the intervals carry it."""
+
+import pandas as pd
+import pytest
+
+from minituner import findings
+
+
+def summary(**values):
+    """unit → metric → (value, low, high), as a summary on test."""
+    return pd.DataFrame(
+        {"unit": unit, "metric": metric, "split": "test", "value": v, "low": low, "high": high}
+        for unit, metrics in values.items()
+        for metric, (v, low, high) in metrics.items()
+    )
+
+
+def test_overlapping_intervals_are_no_difference_and_disjoint_ones_are():
+    table = summary(
+        lora_r1={"accuracy": (0.98, 0.97, 0.99), "margin": (2.0, 1.9, 2.1)},
+        lora_r2={"accuracy": (0.985, 0.98, 0.99), "margin": (2.6, 2.5, 2.7)},
+        lora_r4={"accuracy": (0.99, 0.985, 0.995), "margin": (2.7, 2.6, 2.8)},
+    )
+    said = findings.against_rank(table, [1, 2, 4], "accuracy")
+    assert "does not show the rank" in said and "overlap" in said
+    said = findings.against_rank(table, [1, 2, 4], "margin")
+    assert "does show it" in said and "from r = 2 on the intervals overlap" in said
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [((1, 0.9, 1.1), "a larger margin"), ((3, 2.9, 3.1), "a smaller"), ((2, 1.9, 2.4), "the same")],
+)
+def test_two_methods_are_compared_the_right_way_round(other, said):
+    same = {"perplexity_drift": (0.01, 0, 0.02), "control_accuracy": (0.9, 0.8, 1)}
+    table = summary(one={"margin": (2, 1.8, 2.2)} | same, two={"margin": other} | same)
+    text = findings.compared(table, "one", "two", ("LoRA", "full"))
+    assert said in text and "as much drift" in text and "as many of" in text
+
+
+def tables(accuracy_of_rank_1):
+    spectra = pd.DataFrame(
+        {"rank": [1, 2, 2], "index": [1, 1, 2], "layer": "blocks.0.q", "share": [1, 0.8, 0.2]}
+    )
+    truncated = pd.DataFrame(
+        {
+            "rank": [0, 1, 2, 2],
+            "kept": [0, 1, 2, 1],
+            "margin": [-1.0, 1.0, 3.0, 1.0],
+            "accuracy": [0.3, 0.9, 1.0, 0.8],
+        }
+    )
+    table = summary(
+        base={"accuracy": (0.3, 0.25, 0.35)},
+        lora_r1={"accuracy": accuracy_of_rank_1, "margin": (1.0, 0.9, 1.1)},
+        lora_r2={"accuracy": (0.99, 0.98, 1.0)},
+    )
+    return spectra, truncated, table
+
+
+@pytest.mark.parametrize(
+    "accuracy, verdict",
+    [
+        ((0.985, 0.97, 0.99), "rank 1 suffices for the choice"),
+        ((0.8, 0.75, 0.85), "rank 1 goes most of the way"),
+        ((0.33, 0.2, 0.4), "Rank 1 does not suffice"),
+    ],
+)
+def test_whether_rank_1_suffices_follows_from_the_intervals(accuracy, verdict):
+    share, cut, last = findings.spectra(*tables(accuracy))
+    assert "80\u00a0% to 80\u00a0%" in share and "50\u00a0% would be an even share" in share
+    assert "keeps 50\u00a0% of its gain" in cut  # from −1 to 1 of −1 to 3
+    assert verdict in last and "trains 50\u00a0% of the gain" in last
