@@ -33,6 +33,7 @@ include: "rules/plot.smk"
 include: "rules/done.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
+include: "rules/benchmarks.smk"
 include: "rules/guard.smk"
 
 

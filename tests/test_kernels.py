@@ -13,15 +13,11 @@ def weight(n, seed=0):
 
 
 def awkward():
-    """A value on each midpoint and its neighbours, an empty block, tiny and huge ones, odd ends."""
+    """Values on each midpoint and next to it, an empty block, tiny and huge ones, an odd end."""
     middle = nf4._midpoints(nf4.code_values())
-    near = torch.cat(
-        [middle, *(torch.nextafter(middle, torch.full((15,), s)) for s in (-2.0, 2.0))]
-    )
-    edges = torch.cat(
-        [near, torch.ones(19), torch.zeros(64), weight(64) * 1e-38, weight(64) * 1e38]
-    )
-    return torch.cat([edges, weight(1000), torch.full((64,), -0.3), weight(77)])
+    below, above = (torch.nextafter(middle, torch.full((15,), side)) for side in (-2.0, 2.0))
+    blocks = [torch.zeros(64), weight(64) * 1e-38, weight(64) * 1e38, torch.full((64,), -0.3)]
+    return torch.cat([middle, below, above, torch.ones(19), *blocks, weight(1077)])
 
 
 @pytest.fixture
