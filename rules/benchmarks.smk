@@ -5,7 +5,8 @@ rule benchmarks:
         irregular=IRREGULAR,
         control=CONTROL,
         programs=sorted(map(str, Path("benchmarks/performance").glob("*.py"))),
-        sources=sources("train", "evaluate", "quantize"),
+        training=sources("train"),
+        scoring=sources("evaluate"),
     output:
         multiext("results/performance/", "repetitions.parquet", "performance.parquet"),
         table="docs/performance_table.md",

@@ -1,4 +1,4 @@
-"""What people write to tune one adapter: transformers' Trainer and PEFT, same model and settings."""
+"""What people write to tune one adapter, with Trainer and PEFT: same model and settings."""
 
 import sys
 from pathlib import Path
