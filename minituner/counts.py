@@ -23,6 +23,7 @@ from minituner.shapes import Shape
 
 FLOAT, INDEX = 4, 8  # bytes of a float32 and of an int64
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+BEFORE_O = {"q_proj", "k_proj", "v_proj"}
 ALL_LINEARS = (*ATTENTION, "fc1", "fc2")
 GATED_LINEARS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 BUCKETS = ("weights", "gradients", "optimizer", "activations")
@@ -95,33 +96,41 @@ def weights_bytes(shape: Shape, regime: Regime, each: int = FLOAT) -> int:
     return packed + each * (shape.total_parameters() - linears + adapter)
 
 
-def activations_bytes(shape: Shape, regime: Regime, B: int, T: int) -> int:
+def activations_bytes(
+    shape: Shape, regime: Regime, B: int, T: int, looked: int | None = None
+) -> int:
     """What autograd keeps from the forward pass for the backward pass, float32.
 
     Each operation keeps what its own gradient needs: a Linear its input only where its weight is
     trained (one copy where q, k and v share it), a norm its input and its statistics, GELU its
     input, attention q, k and v (repeated to the heads of q), its output and a log-sum-exp a row.
     Below the lowest trained weight nothing is kept at all, which is why a frozen embedding and
-    first norm cost LoRA nothing.
+    first norm cost LoRA nothing. Where the loss looks at `looked` of the N positions only, the last
+    block goes on with those behind its attention; their indices are kept too.
     """
     N, d, f = B * T, shape.d_model, shape.d_ff
+    L = N if looked is None else looked
     full = regime.method == "full"
     trained = set(shape.linears() if full else regime.targets)
     # RMSNorm also keeps the normalized input for the gradient of its weight.
-    norm = N * d + 2 * N if shape.norm == "layer" else (2 if full else 1) * N * d + N
-    kept = 0
+    norm = d + 2 if shape.norm == "layer" else (2 if full else 1) * d + 1
+    kept = indices = 0
     flowing = full  # whether anything so far needs a gradient
-    for _ in range(shape.n_layer):
-        kept += norm if flowing else 0
-        if trained & {"q_proj", "k_proj", "v_proj"}:
+    for layer in range(shape.n_layer):
+        N, narrowed = B * T, layer == shape.n_layer - 1 and L < B * T
+        kept += N * norm if flowing else 0
+        if trained & BEFORE_O:
             kept += N * d
             flowing = True
         if flowing:
             kept += 4 * N * shape.n_head * shape.head_width + B * shape.n_head * T
-        elif "o_proj" in trained:
+        if narrowed:
+            N, indices = L, L if flowing else 0
+        if "o_proj" in trained and (narrowed or not flowing):  # else attention's output serves
             kept += N * shape.n_head * shape.head_width
+        kept += 0 if full else len(trained & BEFORE_O) * B * T * regime.rank  # A x
         flowing |= "o_proj" in trained
-        kept += norm if flowing else 0
+        kept += N * norm if flowing else 0
         kept += N * d if trained & {"fc1", "gate_proj", "up_proj"} else 0
         gate, up = flowing or "gate_proj" in trained, flowing or "up_proj" in trained
         flowing |= bool(trained & {"fc1", "gate_proj", "up_proj"})
@@ -131,11 +140,12 @@ def activations_bytes(shape: Shape, regime: Regime, B: int, T: int) -> int:
             kept += N * f if flowing else 0  # GELU's input
         kept += N * f if trained & {"fc2", "down_proj"} else 0
         flowing |= bool(trained & {"fc2", "down_proj"})
-        kept += 0 if full else len(trained) * N * regime.rank  # A x
-    kept += norm
-    kept += N * d if full else 0  # the head's input: its weight is trained
-    kept += N * shape.vocab_size + 1  # log-softmax, and the sum of the loss's weights
-    return FLOAT * kept + INDEX * N * (2 if full else 1)  # targets; ids for the embedding
+        kept += 0 if full else len(trained - BEFORE_O) * N * regime.rank
+    kept += L * norm
+    kept += L * d if full else 0  # the head's input: its weight is trained
+    kept += L * shape.vocab_size + 1  # log-softmax, and the sum of the loss's weights
+    # Targets, where they are, and ids for the embedding.
+    return FLOAT * kept + INDEX * (L + indices + (B * T if full else 0))
 
 
 def safetensors_bytes(tensors: dict[str, tuple[int, ...]], each: int = FLOAT) -> int:
@@ -155,11 +165,14 @@ def safetensors_bytes(tensors: dict[str, tuple[int, ...]], each: int = FLOAT) ->
     return 8 + math.ceil(len(text) / 8) * 8 + at
 
 
-def count(shape: Shape, regime: Regime, B: int, T: int, each: int = FLOAT) -> dict[str, Any]:
+def count(
+    shape: Shape, regime: Regime, B: int, T: int, each: int = FLOAT, looked: int | None = None
+) -> dict[str, Any]:
     """One row of the table: parameters and the four buckets in bytes, by formula.
 
     `each` is the bytes of a weight that is not quantized and of a gradient: 2 for the customary 16
-    bits, with AdamW's moments still in float32. Activations are float32's.
+    bits, with AdamW's moments still in float32. Activations are float32's; for `looked` see
+    `activations_bytes`.
     """
     trainable = trainable_parameters_of(shape, regime)
     adapter = 0 if regime.method == "full" else trainable
@@ -176,7 +189,7 @@ def count(shape: Shape, regime: Regime, B: int, T: int, each: int = FLOAT) -> di
         "gradients_bytes": each * trainable,
         # AdamW: two moments a parameter and a step count a tensor (Loshchilov & Hutter 2019).
         "optimizer_bytes": 2 * FLOAT * trainable + FLOAT * trainable_tensors(shape, regime),
-        "activations_bytes": activations_bytes(shape, regime, B, T),
+        "activations_bytes": activations_bytes(shape, regime, B, T, looked),
     }
     row["total_bytes"] = sum(row[f"{bucket}_bytes"] for bucket in BUCKETS)
     return row

@@ -69,6 +69,28 @@ def batch(
     return ids, targets
 
 
+def needed(
+    ids: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    """The part of a batch that its loss depends on.
+
+    Args:
+        ids: (B, T), int64.
+        targets: (B, T), int64, masked with `IGNORE`.
+
+    Returns:
+        ids up to the last column with a target, (B, T'); the indices of the L positions with a
+        target among those B·T', or None where each has one; and the L targets.
+    """
+    seen = targets != IGNORE
+    width = int(seen.any(0).nonzero().max()) + 1 if seen.any() else ids.shape[1]
+    ids, targets, seen = ids[:, :width], targets[:, :width].flatten(), seen[:, :width].flatten()
+    if seen.all():
+        return ids, None, targets
+    looked = seen.nonzero().flatten()
+    return ids, looked, targets[looked]
+
+
 def index_batches(n: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Endless batches of `size` indices below `n`: each epoch is a fresh shuffle, none is cut."""
     pool = np.empty(0, dtype=np.int64)

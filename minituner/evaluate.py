@@ -42,12 +42,13 @@ def symbol_log_probs(
             [texts[i] for i in chosen], model.config.vocab, seen and [seen[i] for i in chosen]
         )
         counted = targets != data.IGNORE
-        logits = model.logits(model.hidden(ids)[counted])
-        values = F.log_softmax(logits, dim=-1).gather(1, targets[counted][:, None])[:, 0]
+        needed, looked, wanted = data.needed(ids, targets)
+        logits = model(needed, looked).flatten(0, -2)
+        values = F.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
         block = torch.zeros(targets.shape, dtype=torch.float64)
         block[counted] = values.double()
         hits = torch.ones(targets.shape, dtype=torch.bool)
-        hits[counted] = logits.argmax(dim=-1) == targets[counted]
+        hits[counted] = logits.argmax(dim=-1) == wanted
         log_probs[chosen, : targets.shape[1]] = block
         likeliest[chosen, : targets.shape[1]] = hits
     return log_probs, likeliest

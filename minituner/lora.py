@@ -81,8 +81,7 @@ class LoRALinear(nn.Module):
         if self.merged:
             return y
         dropped = F.dropout(x, self.dropout, self.training)
-        update = numerics.linear(numerics.linear(dropped, self.lora_A), self.lora_B)
-        return y + self.scaling * update
+        return numerics.add_low_rank(y, dropped, self.lora_A, self.lora_B, self.scaling)
 
     def delta_weight(self) -> torch.Tensor:
         """(α/r) B A, the update as one (out, in) matrix of rank at most r."""

@@ -87,7 +87,8 @@ def report(settings: dict[str, Any], base: Path, nf4: Path, irregular: Path, out
         texts, seen = zip(*examples, strict=True)
         ids, targets = data.batch(texts, model.config.vocab, seen)
         measured = measure(model, ids, targets)
-        predicted = counts.count(shapes.of(model.config), regime, *ids.shape)
+        looked = int((targets != data.IGNORE).sum())
+        predicted = counts.count(shapes.of(model.config), regime, *ids.shape, looked=looked)
         row = {"regime": regime.name, "method": regime.method, "rank": regime.rank}
         for bucket in counts.BUCKETS:
             row[f"{bucket}_bytes_measured"] = measured[bucket]

@@ -4,7 +4,9 @@ Pre-LayerNorm blocks (Radford et al. 2019, section 2.3), GELU, learned positions
 tied to the token embedding (Press & Wolf 2017). The Linears have the names LoRA papers target:
 `q_proj k_proj v_proj o_proj` (without bias) and `mlp.fc1 mlp.fc2` (with bias).
 
-Shapes: B sequences, T positions, C = d_model channels, V symbols.
+Shapes: B sequences, T positions, C = d_model channels, V symbols. Where only some positions' output
+is asked for, `looked` holds their L indices among the B·T, ascending; since no later layer mixes
+positions, the last block's MLP and all behind it are computed there alone.
 """
 
 import dataclasses
@@ -43,8 +45,13 @@ class ModelConfig:
         return len(self.vocab)
 
 
+def _at(looked: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+    """(B, T, C) → (L, C), the positions `looked`; all of x, as it is, without them."""
+    return x if looked is None else x.flatten(0, 1).index_select(0, looked)
+
+
 class Attention(nn.Module):
-    """Causal multi-head self-attention, (B, T, C) → (B, T, C)."""
+    """Causal multi-head self-attention, (B, T, C) → (B, T, C), or (L, C) at `looked`."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -52,7 +59,7 @@ class Attention(nn.Module):
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
             setattr(self, name, Linear(config.d_model, config.d_model, bias=False))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
         """Attend from each position to itself and those before it."""
         B, T, C = x.shape
 
@@ -61,7 +68,7 @@ class Attention(nn.Module):
 
         q, k, v = heads(self.q_proj(x)), heads(self.k_proj(x)), heads(self.v_proj(x))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.o_proj(y.transpose(1, 2).reshape(B, T, C))
+        return self.o_proj(_at(looked, y.transpose(1, 2).reshape(B, T, C)))
 
 
 class MLP(nn.Module):
@@ -87,9 +94,9 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(config.d_model)
         self.mlp = MLP(config)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) → (B, T, C)."""
-        x = x + self.attn(self.ln1(x))
+    def forward(self, x: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, C) → (B, T, C), or (L, C) at the positions `looked`."""
+        x = _at(looked, x) + self.attn(self.ln1(x), looked)
         return x + self.mlp(self.ln2(x))
 
 
@@ -121,19 +128,19 @@ class MiniGPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, ids: torch.Tensor) -> torch.Tensor:
-        """Final hidden states (B, T, C) for symbol ids (B, T), int64, T ≤ context."""
+    def hidden(self, ids: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
+        """Final hidden states (B, T, C), or (L, C), for symbol ids (B, T), int64, T ≤ context."""
         T = ids.shape[1]
         if T > self.config.context:
             raise ValueError(f"{T} symbols do not fit a context of {self.config.context}")
         x = self.tok_emb(ids) + self.pos_emb.weight[:T]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        return self.ln_f(x)
+        return self.ln_f(self.blocks[-1](x, looked))
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (B, T, V) of the next symbol for ids (B, T)."""
-        return self.logits(self.hidden(ids))
+    def forward(self, ids: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (B, T, V), or (L, V), of the next symbol for ids (B, T)."""
+        return self.logits(self.hidden(ids, looked))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """The tied head, (…, C) → (…, V)."""

@@ -13,8 +13,10 @@ import functools
 import json
 import math
 import statistics
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -27,6 +29,7 @@ NESTED_BLOCKSIZE = 256
 BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
 CHUNK = 1 << 18  # weights handled at a time, so that temporaries stay small; whole blocks
+COMPILED = 1 << 19  # weights from which on the compiled loops repay numba's import
 
 
 @functools.cache
@@ -129,6 +132,37 @@ def _nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return indices.view(-1)[: len(flat)].contiguous(), absmax
 
 
+def _compiled(work: Callable[..., None], flat: torch.Tensor, blocksize: int, *args) -> int:
+    """Do the whole blocks of a large float32 `flat` by a compiled loop; how many weights it did."""
+    usable = flat.dtype == torch.float32 and flat.device.type == "cpu" and len(flat) >= COMPILED
+    done = len(flat) - len(flat) % blocksize if usable else 0
+    if done:
+        work(flat[:done].numpy(), blocksize, *args)
+    return done
+
+
+def _quantize_blocks(flat, blocksize, packed, absmax) -> None:
+    from minituner import kernels
+
+    full = len(flat)
+    kernels.nf4_quantize(
+        flat,
+        blocksize,
+        _midpoints(code_values()).numpy(),
+        np.float32(LEAST),
+        packed.view(-1)[: full // 2].numpy(),
+        absmax[: full // blocksize].numpy(),
+    )
+
+
+def _dequantize_blocks(flat, blocksize, packed, scales) -> None:
+    from minituner import kernels
+
+    blocks = len(flat) // blocksize
+    codes = packed.view(-1)[: len(flat) // 2].numpy()
+    kernels.nf4_dequantize(codes, blocksize, code_values().numpy(), scales[:blocks].numpy(), flat)
+
+
 def quantize(
     weight: torch.Tensor, blocksize: int = 64, double_quant: bool = False
 ) -> tuple[torch.Tensor, QuantState]:
@@ -143,7 +177,7 @@ def quantize(
     n = len(flat)
     packed = torch.empty(math.ceil(n / 2), 1, dtype=torch.uint8)
     absmax = torch.empty(math.ceil(n / blocksize))
-    for start in range(0, n, CHUNK):
+    for start in range(_compiled(_quantize_blocks, flat, blocksize, packed, absmax), n, CHUNK):
         part = flat[start : start + CHUNK].float()
         codes, scales = _nearest_nf4(part, blocksize)
         codes = F.pad(codes, (0, len(codes) % 2), value=7)  # a spare nibble says zero
@@ -171,7 +205,8 @@ def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
     n, scales = math.prod(state.shape), state.scales()
     weight = torch.empty(n, dtype=state.dtype)
-    for start in range(0, n, CHUNK):
+    first = _compiled(_dequantize_blocks, weight, state.blocksize, packed, scales)
+    for start in range(first, n, CHUNK):
         part = packed.view(-1)[start // 2 : (start + CHUNK) // 2]
         values = _pairs()[part.int()].view(-1)[: n - start]
         own = scales[start // state.blocksize : (start + CHUNK) // state.blocksize]

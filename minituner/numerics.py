@@ -40,6 +40,8 @@ def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -
     there are at most `IN_ORDER` terms; longer sums are taken in pieces, and those added in order.
     """
     product = torch.ops.mkldnn._linear_pointwise
+    if x.shape[-1] <= IN_ORDER:
+        return product(x, weight, bias, "none", [], "")
     y = product(x[..., :IN_ORDER], weight[:, :IN_ORDER], bias, "none", [], "")
     for start in range(IN_ORDER, x.shape[-1], IN_ORDER):
         piece = slice(start, start + IN_ORDER)
@@ -70,8 +72,45 @@ class _Linear(torch.autograd.Function):
         return for_x, for_weight, for_bias
 
 
+class _LowRank(torch.autograd.Function):
+    """`add_low_rank` in one node, which keeps x and A x."""
+
+    @staticmethod
+    def forward(ctx, y, x, A, B, scale):
+        inner = _product(x, A, None)
+        ctx.save_for_backward(x, inner, A, B)
+        ctx.scale = scale
+        return y + _product(inner, scale * B, None)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, inner, A, B = ctx.saved_tensors
+        rows = grad.reshape(-1, grad.shape[-1])
+        for_inner = _product(rows, (ctx.scale * B).t(), None)
+        for_x = None
+        if ctx.needs_input_grad[1]:
+            for_x = _product(for_inner, A.t(), None).view_as(x)
+        # A few rows by as many columns: MKL's compatible mode is the quicker one here.
+        for_A = for_inner.t() @ x.reshape(-1, x.shape[-1])
+        for_B = rows.t() @ inner.view(-1, inner.shape[-1])
+        return grad, for_x, for_A, for_B.mul_(ctx.scale), None
+
+
+def _pinned(x: torch.Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu" and not pinning.unrestricted()
+
+
+def add_low_rank(
+    y: torch.Tensor, x: torch.Tensor, A: torch.Tensor, B: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """y + scale · B A x for y (…, out), x (…, in), A (r, in) and B (out, r)."""
+    if not _pinned(x):
+        return y + scale * F.linear(F.linear(x, A), B)
+    return _LowRank.apply(y, x, A, B, scale)
+
+
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """x Wᵀ + b, (…, in) → (…, out), equal to the last bit on every x86-64-v3 CPU in float32."""
-    if x.dtype != torch.float32 or x.device.type != "cpu" or pinning.unrestricted():
+    if not _pinned(x):
         return F.linear(x, weight, bias)
     return _Linear.apply(x, weight, bias)

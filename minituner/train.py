@@ -27,9 +27,15 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy in nats a symbol over the targets that are not masked; a scalar."""
-    logits = model(ids)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=data.IGNORE)
+    """Mean cross-entropy in nats a symbol over the targets that are not masked; a scalar.
+
+    What no target needs is not computed: the columns behind the last target, which a causal model
+    cannot see from before, and the model's last layers where there is no target.
+    """
+    ids, looked, wanted = data.needed(ids, targets)
+    return F.cross_entropy(
+        model(ids).flatten(0, 1) if looked is None else model(ids, looked), wanted
+    )
 
 
 @torch.no_grad()

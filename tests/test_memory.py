@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minituner import counts, files, memory, qlora, shapes
+from minituner import counts, data, files, memory, qlora, shapes
 from minituner.counts import ALL_LINEARS, Regime
 
 B, T = 3, 10
@@ -30,6 +30,18 @@ def test_the_formula_is_the_measurement(config, regime):
     predicted = counts.count(shapes.of(config), regime, B, T)
     measured = memory.measure(counts.build(config, regime), *batch(config))
     assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in counts.BUCKETS}
+
+
+@pytest.mark.parametrize("regime", REGIMES, ids=lambda r: f"{r.method}-{r.rank}-{r.targets}")
+def test_the_formula_holds_where_the_loss_looks_at_some_symbols_only(config, regime):
+    ids, targets = batch(config)
+    targets[0, :4] = targets[1, 2:9] = data.IGNORE
+    looked = B * T - 11
+    predicted = counts.count(shapes.of(config), regime, B, T, looked=looked)
+    measured = memory.measure(counts.build(config, regime), ids, targets)
+    assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in counts.BUCKETS}
+    dense = counts.count(shapes.of(config), regime, B, T)
+    assert predicted["activations_bytes"] < dense["activations_bytes"]
 
 
 def test_lora_holds_less_of_everything_but_weights(config):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import CONTROL, SENTENCES
 
-from minituner import checkpoint, files, qlora, train
+from minituner import checkpoint, data, files, qlora, train
 from minituner.errors import UserError
 
 TUNING = {"steps": 8, "batch_size": 4, "learning_rate": 1e-2, "warmup": 2, "eval_every": 4}
@@ -126,3 +126,23 @@ def test_the_learning_rate_warms_up_and_decays_to_a_tenth():
     assert rates[10] == max(rates) == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0.1)
     assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+@pytest.mark.parametrize("masked", ["behind", "scattered", "nothing"])
+def test_skipping_what_no_target_needs_changes_no_loss_and_no_gradient(model, masked):
+    ids = torch.randint(0, 20, (3, 12), generator=torch.Generator().manual_seed(0))
+    targets = ids.roll(-1, 1)
+    if masked != "nothing":
+        targets[:, 9:] = targets[0, 4:] = data.IGNORE
+    if masked == "scattered":
+        targets[:, ::2] = targets[2] = data.IGNORE
+    model.requires_grad_(True)
+    gradients = []
+    whole = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
+    for loss in (whole, train.loss_on(model, ids, targets)):
+        model.zero_grad()
+        loss.backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    assert torch.allclose(loss, whole, atol=1e-6)
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)

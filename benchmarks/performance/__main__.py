@@ -1,0 +1,162 @@
+"""Time every row, both sides in turn; write the Parquet, the picture and the page."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from benchmarks.performance import ROWS, Row
+from minituner import files, pinning
+
+WARM_UP = 2
+PACKAGES = ("torch", "peft", "transformers", "bitsandbytes", "numba", "numpy")
+
+
+def machine() -> str:
+    """The CPU and what runs on it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    name = next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "")
+    packages = ", ".join(f"{p} {version(p).partition('+')[0]}" for p in PACKAGES)
+    python = f"Python {platform.python_version()}"
+    return f"{name or platform.machine()}, {os.cpu_count()} cores, {python}, {packages}"
+
+
+def start(name: str, row: Row, mode: str, threads: int) -> subprocess.Popen:
+    """One side's process; in the unrestricted mode libraries see none of our settings."""
+    hidden = {pinning.MODE, *pinning.PINNED}
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    if mode == "unrestricted":
+        environment[pinning.MODE] = mode
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.performance.worker", name]
+        + [json.dumps(row.arguments), str(threads)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def repeat(side: subprocess.Popen) -> tuple[float, float]:
+    """Wall and CPU seconds of one repetition."""
+    side.stdin.write("\n")
+    side.stdin.flush()
+    wall, cpu = map(float, side.stdout.readline().split())
+    return wall, cpu
+
+
+def measure(row: Row, threads: int, repetitions: int) -> list[dict[str, Any]]:
+    """Both sides in turn; a record for each repetition of each."""
+    sides = [start(row.ours, row, row.modes[0], threads)]
+    sides.append(start(row.theirs, row, row.modes[1], threads))
+    records = []
+    warm_up = 0 if row.process else WARM_UP
+    for i in range(-warm_up, repetitions):
+        for name, side in zip(("ours", "theirs"), sides, strict=True):
+            wall, cpu = repeat(side)
+            if i >= 0:
+                key = {"what": row.what, "against": row.against, "threads": threads, "side": name}
+                records.append(key | {"repetition": i, "seconds": wall, "cpu_seconds": cpu})
+    for side in sides:
+        side.communicate()
+    return records
+
+
+def summary(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians and their ratio for each row and number of threads.
+
+    One thread by CPU time, which other programs disturb less; several by the clock on the wall.
+    """
+    rows = []
+    for row in ROWS:
+        own = [r for r in records if (r["what"], r["against"]) == (row.what, row.against)]
+        for threads in sorted({r["threads"] for r in own}):
+            clock = "cpu_seconds" if threads == 1 and not row.process else "seconds"
+            ours, theirs = (
+                statistics.median(
+                    r[clock] for r in own if (r["threads"], r["side"]) == (threads, side)
+                )
+                for side in ("ours", "theirs")
+            )
+            ratio = theirs / ours
+            values = {"what": row.what, "against": row.against, "threads": threads}
+            values |= {"ours_seconds": ours, "theirs_seconds": theirs, "ratio": ratio}
+            rows.append(values | {"target": row.target, "met": ratio >= row.target})
+    return rows
+
+
+def as_markdown(rows: list[dict[str, Any]], repetitions: int) -> str:
+    """The page."""
+    lines = [
+        "# Speed beside what people use",
+        "",
+        f"Written by `snakemake benchmarks` on {machine()}. Medians of {repetitions} repetitions, "
+        "the two sides in turn; on one thread CPU time, otherwise the clock on the wall. Ours "
+        "computes in the pinned mode, which stays on one thread; the peers with PyTorch's own "
+        "choice of kernels. What was tried and why a target is missed: performance.md.",
+        "",
+        "| what | against | threads | ours | theirs | ratio | target | met |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        times = [f"{1000 * row[f'{side}_seconds']:,.1f} ms" for side in ("ours", "theirs")]
+        cells = [row["what"], row["against"], str(row["threads"]), *times]
+        cells += [f"{row['ratio']:.2f} ×", f"{row['target']:g} ×", "yes" if row["met"] else "no"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """One bar a row, as a multiple of its target."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 0.34 * len(rows) + 1.4), layout="constrained")
+    names = [f"{r['what']}  [{r['against']}, {r['threads']} thr.]" for r in rows][::-1]
+    shares = [r["ratio"] / r["target"] for r in rows][::-1]
+    colours = ["#0072B2" if share >= 1 else "#D55E00" for share in shares]
+    axes.barh(names, shares, color=colours)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("measured ratio ÷ target (right of the line: met)")
+    for i, row in enumerate(rows[::-1]):
+        axes.annotate(f" {row['ratio']:.2f} ×", (shares[i], i), va="center", fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.margins(x=0.15)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--page", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--only", default="", help="rows whose name holds this text")
+    args = parser.parse_args()
+    chosen = [row for row in ROWS if args.only in row.what]
+    records = []
+    for row in chosen:
+        for threads in sorted({1, 1 if row.process else os.cpu_count() or 1}):
+            records += measure(row, threads, args.repetitions)
+    rows = summary(records)
+    files.write_table(args.out / "repetitions.parquet", pa.Table.from_pylist(records))
+    files.write_table(args.out / "performance.parquet", pa.Table.from_pylist(rows))
+    draw(rows, args.page / "performance_ratios.png")
+    files.write_text(args.page / "performance_table.md", as_markdown(rows, args.repetitions))
+
+
+if __name__ == "__main__":
+    main()

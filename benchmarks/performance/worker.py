@@ -1,0 +1,31 @@
+"""One side of a row in a process of its own: sets up, then times a repetition for each line read.
+
+python -m benchmarks.performance.worker FUNCTION ARGUMENTS-AS-JSON THREADS
+"""
+
+import json
+import resource
+import sys
+import time
+
+import minituner  # noqa: F401, before torch: it pins the kernels
+from benchmarks.performance import work
+
+
+def cpu_seconds() -> float:
+    """Of this process and of the finished ones that it started."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def main(name: str, arguments: str, threads: str) -> None:
+    """Answer each line with the wall and CPU seconds of one repetition."""
+    run = work.side(name, json.loads(arguments), int(threads))
+    for _ in sys.stdin:
+        started, used = time.perf_counter(), cpu_seconds()
+        run()
+        print(time.perf_counter() - started, cpu_seconds() - used, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
