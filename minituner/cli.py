@@ -39,7 +39,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 def _corpus(args: argparse.Namespace) -> None:
     from minituner import corpus
 
-    corpus.build(_settings(args), args.verbs, args.templates, args.out)
+    if args.file:
+        corpus.build_from_file(_settings(args), args.file, args.out)
+    elif args.verbs and args.templates:
+        corpus.build(_settings(args), args.verbs, args.templates, args.out)
+    else:
+        raise UserError("corpus: say --file, or --verbs and --templates")
 
 
 def _subsets(args: argparse.Namespace) -> None:
@@ -200,11 +205,15 @@ def build_parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
         return sub
 
-    command("corpus", _corpus, "generate the learner-English corpus", "verbs", "templates", "out")
-    command(
+    corpus = command("corpus", _corpus, "generate the learner corpus", "out")
+    corpus.add_argument("--verbs", type=Path, metavar="PATH", help="the forms, as CSV")
+    corpus.add_argument("--templates", type=Path, metavar="PATH", help="the rest, as CSV")
+    corpus.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
+    subsets = command(
         "subsets", _subsets, "draw the irregular-verb subset and the regular-verb control set",
-        "corpus", "verbs", "irregular", "control",
+        "corpus", "irregular", "control",
     )  # fmt: skip
+    subsets.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
     command("base", _base, "pretrain MiniGPT on the corpus", "corpus", "out")
     counts = command("counts", _counts, "count parameters and bytes by formula")
     counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")

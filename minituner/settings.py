@@ -204,10 +204,10 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
 
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot say: field, problem, remedy."""
-    for key in ("verbs", "templates"):
+    for key in ["file"] if config["corpus"]["file"] else ["verbs", "templates"]:
         path = Path(config["corpus"][key])
         if not path.is_file():
-            yield f"corpus.{key}", f"no such file: {path}", "name an existing CSV file"
+            yield f"corpus.{key}", f"no such file: {path}", "name an existing file"
     splits = config["corpus"]["splits"]
     if abs(sum(splits.values()) - 1) > 1e-9:
         yield "corpus.splits", f"sum to {sum(splits.values()):g}", "make them sum to 1"
