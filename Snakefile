@@ -34,6 +34,7 @@ include: "rules/done.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
+include: "rules/science.smk"
 include: "rules/guard.smk"
 
 

@@ -30,6 +30,15 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "quantize": ("nf4",),
     "memory": ("lora", "tuning.batch_size", "sweep.qlora_ranks"),
+    "study": ("science", "lora", "tuning"),
+    "findings": (
+        "science",
+        "evaluate",
+        "tuning.learning_rate",
+        "subsets.train",
+        "definition_of_done.accuracy_gain",
+        "definition_of_done.perplexity_drift",
+    ),
     "summarize": ("evaluate",),
     "plot": ("definition_of_done", "sweep"),
     "judge": ("definition_of_done", "sweep"),
@@ -146,6 +155,25 @@ def _scaling(args: argparse.Namespace) -> None:
     scaling_plot.report(args.steps, args.out, args.page)
 
 
+def _study(args: argparse.Namespace) -> None:
+    from minituner import science
+
+    paths = (args.base, args.nf4, args.irregular, args.control)
+    science.run(_settings(args), *paths, args.seed, args.out)
+
+
+def _findings(args: argparse.Namespace) -> None:
+    from minituner import findings
+
+    findings.report(_settings(args), args.runs, args.out, args.page)
+
+
+def _showcase(args: argparse.Namespace) -> None:
+    from minituner import showcase
+
+    showcase.show(args.results, args.page)
+
+
 def _merge(args: argparse.Namespace) -> None:
     from minituner import merge
 
@@ -253,6 +281,15 @@ def build_parser() -> argparse.ArgumentParser:
     step.add_argument("--method", choices=("lora", "qlora"), required=True)
     scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
     scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
+    study = command(
+        "study", _study, "tune and score every variant of the studies with one seed",
+        "base", "nf4", "irregular", "control", "out",
+    )  # fmt: skip
+    study.add_argument("--seed", type=int, required=True)
+    findings = command("findings", _findings, "write what the studies found", "out", "page")
+    findings.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
+    text = "write a run's results between the markers of a page"
+    command("showcase", _showcase, text, "results", "page")
     merge = command("merge", _merge, "merge an adapter into its base", "base", "adapter", "out")
     merge.add_argument(
         "--dequantize", action="store_true", help="allow an NF4 base; the result is in float32"

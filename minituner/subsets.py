@@ -18,7 +18,8 @@ from minituner.tables import read_verbs
 
 PROBE = 20  # sentences of each unseen cell in the probe, at most
 NEEDED = (
-    "id correct_text prompt correct_form verb_lemma tense person english_regularity frame split"
+    "id text correct_text prompt correct_form verb_lemma tense person english_regularity frame "
+    "split"
 )
 Row = dict[str, Any]
 
@@ -132,8 +133,17 @@ def build(
     """
     known = read_verbs(verbs) if verbs else None
     table = files.read_table(corpus, NEEDED.split() + ([] if known else ["alternatives"]))
+    spelt = set().union(*table["text"].to_pylist())
     rows = [_row(row, known, corpus) for row in table.to_pylist()]
     chosen, controls = select(rows, settings["subsets"], str(corpus))
+    for row in chosen + controls:
+        for form in [row["text"], *row["alternatives"]]:
+            if not spelt.issuperset(form):
+                raise UserError(
+                    f"{corpus}: {form!r}: no sentence of the corpus has the character "
+                    f"{min(set(form) - spelt)!r}, so no base can spell it; choose another form, or "
+                    "let some sentence hold it"
+                )
     files.write_table(irregular, pa.Table.from_pylist(chosen, IRREGULAR_SCHEMA))
     files.write_table(control, pa.Table.from_pylist(controls, CONTROL_SCHEMA))
     print(f"{irregular}: {len(chosen)} sentences; {control}: {len(controls)}")

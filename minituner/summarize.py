@@ -64,20 +64,26 @@ def read_runs(paths: list[Path]) -> dict[str, pd.DataFrame]:
     runs: dict[str, pd.DataFrame] = {}
     for path in sorted(paths):
         table = files.read_table(path).to_pandas()
-        past = table["tense"].isin(["past_simple", "past_participle"])
-        control = table["set"] == "control"
-        table["one"] = 1.0
-        table["irregular"] = ~control & ~table["probe"]
-        table["probe"] = ~control & table["probe"]
-        table["control"] = control
-        table["control_past"] = control & past & table["margin"].notna()
-        runs[path.stem] = table
+        runs[path.stem] = scoped(table)
     if "base" not in runs:
         raise UserError("summarize: no run called base; every gain is measured against it")
     for name, table in runs.items():
         if not table["id"].equals(runs["base"]["id"]):
             raise UserError(f"{name}: scored other sentences than base; evaluate both again")
     return runs
+
+
+def scoped(table: pd.DataFrame) -> pd.DataFrame:
+    """An evaluation table with the columns that say which rows each of `METRICS` is about."""
+    past = table["tense"].isin(["past_simple", "past_participle"])
+    control = table["set"] == "control"
+    return table.assign(
+        one=1.0,
+        irregular=~control & ~table["probe"],
+        probe=~control & table["probe"],
+        control=control,
+        control_past=control & past & table["margin"].notna(),
+    )
 
 
 def resampled(
