@@ -106,9 +106,9 @@ def told(row: dict[str, Any]) -> str:
     """A difference in words: higher, lower, or none that can be told, as the interval has it."""
     name = WORDS[row["metric"]][0]
     if row["low"] > 0:
-        return f"{name} is higher by {interval(row)}"
+        return f"{name} is higher, {interval(row)}"
     if row["high"] < 0:
-        return f"{name} is lower by {interval(row)}"
+        return f"{name} is lower, {interval(row)}"
     return f"in {name} no difference can be told, {interval(row)}"
 
 
@@ -172,8 +172,13 @@ def loss(runs: Runs, settings: dict[str, Any]) -> tuple[list[dict], str]:
         runs.row("loss", "whole sentence", metric, "whole_sentence", "standard")
         for metric in ("accuracy", "margin", "drift")
     ]
+    levels = [
+        runs.row("loss", item, metric, variant, "base" if metric == "margin" else None)
+        for item, variant in (("form", "standard"), ("whole sentence", "whole_sentence"))
+        for metric in ("margin", "drift")
+    ]
     said = "; ".join(told(row) for row in rows)
-    return rows, f"With the loss on the whole sentence instead of the form alone, {said}."
+    return levels + rows, f"With the loss on the whole sentence instead of the form alone, {said}."
 
 
 def learning_rate(runs: Runs, settings: dict[str, Any]) -> tuple[list[dict], str]:
@@ -192,12 +197,12 @@ def learning_rate(runs: Runs, settings: dict[str, Any]) -> tuple[list[dict], str
             margin = runs.row(study, item, "margin", variant, "base", "val")
             rows += [drift, margin]
             on_val[rate] = (drift["high"] <= limit, margin["value"])
-        best[rank] = max(rates, key=on_val.get)
-    chosen = ", ".join(f"{rate:g} at r = {rank}" for rank, rate in best.items())
-    same = len(set(best.values())) == 1
+        within = [rate for rate in rates if on_val[rate][0]]
+        best[rank] = f"{max(within, key=on_val.get):g}" if within else "none"
+    chosen = ", ".join(f"{rate} at r = {rank}" for rank, rate in best.items())
     parts = [
-        f"On validation the best of the rates {', '.join(f'{r:g}' for r in rates)} is {chosen}: "
-        + ("one rate serves every rank" if same else "the ranks want different rates")
+        f"Of the rates {', '.join(f'{r:g}' for r in rates)}, the one with the largest margin whose "
+        f"drift is certain to stay within {100 * limit:g} %, on validation, is {chosen}"
     ]
     low, high = min(ranks), max(ranks)
     for rate in rates:

@@ -56,20 +56,18 @@ def examples_panel(axes: Axes, table: pd.DataFrame, settings: dict[str, Any]) ->
 
 
 def loss_panel(axes: Axes, table: pd.DataFrame, settings: dict[str, Any]) -> None:
-    """The whole-sentence loss's difference to the loss on the form."""
-    for place, (metric, factor, unit) in enumerate(
-        (("accuracy", 100, "points"), ("margin", 1, "nats"), ("drift", 100, "%"))
-    ):
-        rows = rows_of(table, "loss", metric, "standard")
-        rows = rows.assign(**{key: factor * rows[key] for key in ("value", "low", "high")})
-        points(axes, rows["value"], [2 - place], rows, True, color=GREEN)
-        axes.annotate(
-            f"{metric}, {unit}", (0.02, 2 - place + 0.12), xycoords=("axes fraction", "data")
-        )
-    axes.set_ylim(-0.5, 2.6)
-    axes.set_yticks([])
-    axes.axvline(0, color=GREY, linewidth=1)
-    axes.set_xlabel("loss on the whole sentence − loss on the form")
+    """Gain against forgetting for both losses."""
+    margins = rows_of(table, "loss", "margin", "base")
+    drifts = rows_of(table, "loss", "drift")
+    for color, item in zip((BLUE, GREEN), margins.index, strict=True):
+        margin, drift = margins.loc[[item]], drifts.loc[[item]]
+        points(axes, drift["value"], margin["value"], drift, True, color=color, label=item)
+        points(axes, drift["value"], margin["value"], margin, False, color=color)
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.set_xlabel("control perplexity against the base")
+    axes.set_ylabel("log-odds margin, nats above the base")
+    axes.margins(0.25)
+    axes.legend(title="loss on the")
 
 
 def rates_panel(axes: Axes, table: pd.DataFrame, settings: dict[str, Any]) -> None:

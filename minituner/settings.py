@@ -218,13 +218,14 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{model['n_head']} does not divide model.d_model = {model['d_model']}",
             "choose a divisor",
         )
-    for index, rank in enumerate(sweep["ranks"]):
-        if rank > model["d_model"]:
-            yield (
-                f"sweep.ranks[{index}]",
-                f"rank {rank} is above the layer's width, model.d_model = {model['d_model']}",
-                f"use at most {model['d_model']}",
-            )
+    for section in ("sweep", "science"):
+        for index, rank in enumerate(config[section]["ranks"]):
+            if rank > model["d_model"]:
+                yield (
+                    f"{section}.ranks[{index}]",
+                    f"rank {rank} is above the layer's width, model.d_model = {model['d_model']}",
+                    f"use at most {model['d_model']}",
+                )
     for index, rank in enumerate(sweep["qlora_ranks"]):
         if rank not in sweep["ranks"]:
             yield (

@@ -61,8 +61,8 @@ def test_the_whole_sentence_is_shown_with_its_end():
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.01, 0.2, "accuracy is higher by +10.00 points [+1.00, +20.00]"),
-        (-0.2, -0.01, "accuracy is lower by +10.00 points [-20.00, -1.00]"),
+        (0.01, 0.2, "accuracy is higher, +10.00 points [+1.00, +20.00]"),
+        (-0.2, -0.01, "accuracy is lower, +10.00 points [-20.00, -1.00]"),
         (-0.01, 0.2, "in accuracy no difference can be told, +10.00 points [-1.00, +20.00]"),
         (0.0, 0.2, "in accuracy no difference can be told, +10.00 points [+0.00, +20.00]"),
     ],
