@@ -47,12 +47,7 @@ rule science:
         runtime="20m",
     params:
         settings=settings(
-            "science",
-            "evaluate",
-            "tuning.learning_rate",
-            "subsets.train",
-            "definition_of_done.accuracy_gain",
-            "definition_of_done.perplexity_drift",
+            "science", "evaluate", "tuning.learning_rate", "subsets.train", "definition_of_done"
         ),
         out=subpath(output[0], parent=True),
     shell:
