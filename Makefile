@@ -4,6 +4,7 @@
 #   PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make all
 
 PYTHON ?= python3
+EXAMPLE ?= examples/spanish
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 PEERS := .venv/.peers
@@ -14,7 +15,7 @@ FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
     --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all test lint peers reproduce record push pull sync remote lock deps clean
+.PHONY: help all example test lint peers reproduce record push pull sync remote lock deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -26,6 +27,11 @@ all: $(STAMP) ## make every result and judge it by the definition of done
 	    echo; cat results/definition_of_done.md; \
 	    echo; echo "Report: results/report.html"; echo "Plot:   results/ablation.png"; \
 	fi; exit $$status
+
+example: $(STAMP) ## the same experiment with a corpus of your own, EXAMPLE=examples/spanish
+	@$(ENV) snakemake --directory $(EXAMPLE) all
+	@$(ENV) python -m minituner showcase --results $(EXAMPLE)/results --page $(EXAMPLE)/README.md
+	@sed -n '/results: begin/,/results: end/p' $(EXAMPLE)/README.md
 
 test: lint ## lint, unit tests, and a small run of the whole workflow
 	@$(ENV) pytest -q
@@ -92,7 +98,7 @@ deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
 	@$(BIN)/python -m minituner.sources
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
-	git clean -fdXq -- data results logs dvc_plots .snakemake
+	git clean -fdXq -- data results logs dvc_plots .snakemake examples
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

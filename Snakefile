@@ -40,6 +40,7 @@ include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
 include: "rules/benchmarks.smk"
+include: "rules/science.smk"
 include: "rules/guard.smk"
 
 

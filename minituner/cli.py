@@ -37,6 +37,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "quantize": ("nf4",),
     "memory": ("lora", "tuning.batch_size", "sweep.qlora_ranks"),
+    "study": ("science", "lora", "tuning"),
+    "findings": (
+        "science",
+        "evaluate",
+        "tuning.learning_rate",
+        "subsets.train",
+        "definition_of_done",
+    ),
     "summarize": ("evaluate",),
     "plot": ("definition_of_done", "sweep"),
     "judge": ("definition_of_done", "sweep"),
@@ -48,7 +56,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 def _corpus(args: argparse.Namespace) -> None:
     from minituner import corpus
 
-    corpus.build(_settings(args), args.verbs, args.templates, args.out)
+    if args.file:
+        corpus.build_from_file(_settings(args), args.file, args.out)
+    elif args.verbs and args.templates:
+        corpus.build(_settings(args), args.verbs, args.templates, args.out)
+    else:
+        raise UserError("corpus: say --file, or --verbs and --templates")
 
 
 def _subsets(args: argparse.Namespace) -> None:
@@ -175,6 +188,25 @@ def _scaling(args: argparse.Namespace) -> None:
     scaling_plot.report(args.steps, args.out, args.page)
 
 
+def _study(args: argparse.Namespace) -> None:
+    from minituner import science
+
+    paths = (args.base, args.nf4, args.irregular, args.control)
+    science.run(_settings(args), *paths, args.seed, args.out)
+
+
+def _findings(args: argparse.Namespace) -> None:
+    from minituner import studies
+
+    studies.report(_settings(args), args.runs, args.out, args.page)
+
+
+def _showcase(args: argparse.Namespace) -> None:
+    from minituner import showcase
+
+    showcase.show(args.results, args.page)
+
+
 def _provenance(args: argparse.Namespace) -> None:
     from minituner import lineage
 
@@ -244,11 +276,15 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
             sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
         return sub
 
-    command("corpus", _corpus, "generate the learner-English corpus", "verbs", "templates", "out")
-    command(
+    corpus = command("corpus", _corpus, "generate the learner corpus", "out")
+    corpus.add_argument("--verbs", type=Path, metavar="PATH", help="the forms, as CSV")
+    corpus.add_argument("--templates", type=Path, metavar="PATH", help="the rest, as CSV")
+    corpus.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
+    subsets = command(
         "subsets", _subsets, "draw the irregular-verb subset and the regular-verb control set",
-        "corpus", "verbs", "irregular", "control",
+        "corpus", "irregular", "control",
     )  # fmt: skip
+    subsets.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
     command("base", _base, "pretrain MiniGPT on the corpus", "corpus", "out")
     counts = command("counts", _counts, "count parameters and bytes by formula")
     counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
@@ -299,6 +335,15 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     step.add_argument("--method", choices=("lora", "qlora"), required=True)
     scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
     scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
+    study = command(
+        "study", _study, "tune and score every variant of the studies with one seed",
+        "base", "nf4", "irregular", "control", "out",
+    )  # fmt: skip
+    study.add_argument("--seed", type=int, required=True)
+    findings = command("findings", _findings, "write what the studies found", "out", "page")
+    findings.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
+    text = "write a run's results between the markers of a page"
+    command("showcase", _showcase, text, "results", "page")
     command("environment", _environment, "write down packages, CPU and numerics mode", "out")
     command(
         "reproduce", _reproduce, "hold a rebuilt project against the recorded one",

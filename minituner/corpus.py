@@ -5,27 +5,29 @@ drawn in sequence: whether a sentence is spoilt follows from the seed and its id
 is in from the seed and its frame, so neither moves when verbs or templates are added.
 """
 
+import difflib
 import itertools
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from minituner import files
+from minituner import files, sentences
 from minituner.errors import UserError
-from minituner.grammar import MISTAKES, PERSONS, TENSES, Verb, alternatives, auxiliary
+from minituner.grammar import PERSONS, TENSES, Verb, alternatives
 from minituner.rng import derive_seed
+from minituner.sentences import SPLITS
 from minituner.tables import Templates, read_templates, read_verbs
 
 MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
 MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 64
-SPLITS = ("train", "val", "test")
 
 STRINGS = (
     "id text verb_lemma tense person english_regularity label mis_conjugation_type "
     "correct_form form prompt correct_text frame split"
 )
 SCHEMA = pa.schema([(name, pa.string()) for name in STRINGS.split()] + [("seed", pa.int64())])
+ALTERNATIVES = pa.field("alternatives", pa.list_(pa.string()))  # of a corpus without a verbs.csv
 
 
 def uniform(seed: int, *purpose: object) -> float:
@@ -77,15 +79,23 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
         for parts in itertools.product(
             templates.subjects[person], templates.objects[verb.lemma], templates.times[tense]
         ):
-            rows.append(_sentence(verb, tense, person, parts, wrong, settings))
-    table = pa.Table.from_pylist(rows, SCHEMA)
-    symbols = set().union(*table["text"].to_pylist(), *table["correct_text"].to_pylist())
+            around = templates.around(tense, person, parts)
+            rows.append(_sentence(verb, tense, person, parts, around, wrong, settings))
+    check_symbols(rows, settings["templates"])
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def check_symbols(rows: list[dict[str, Any]], source: Path | str) -> None:
+    """Refuse sentences that a vocabulary of 64 cannot spell.
+
+    Raises:
+        UserError: naming the file and how many characters there are.
+    """
+    symbols = set().union(*(row["text"] + row["correct_text"] for row in rows))
     if len(symbols) > MAX_SYMBOLS:
         raise UserError(
-            f"{settings['templates']}: text: {len(symbols)} different characters; "
-            f"use at most {MAX_SYMBOLS}"
+            f"{source}: text: {len(symbols)} different characters; use at most {MAX_SYMBOLS}"
         )
-    return table
 
 
 def _sentence(
@@ -93,18 +103,18 @@ def _sentence(
     tense: str,
     person: str,
     parts: tuple[str, str, str],
+    around: tuple[str, str],
     wrong: dict[str, str],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """One row of the corpus from its subject, object and time: spoilt or not, in its split."""
-    subject, complement, time = parts
     frame = "|".join(parts)
     seed, name = settings["seed"], f"{verb.lemma}|{tense}|{frame}"
-    prompt = f"{verb.lemma}: {time} {subject} {auxiliary(tense, person)}"
+    prompt, behind = f"{verb.lemma}: {around[0]}", around[1]
     correct = verb.form(tense, person)
     mistake = spoil(wrong, settings["noise"], uniform(seed, "noise", name))
     form = wrong[mistake] if mistake else correct
-    longest = f"{prompt}{max([correct, *wrong.values()], key=len)} {complement}."
+    longest = f"{prompt}{max([correct, *wrong.values()], key=len)}{behind}"
     if len(longest) > MAX_LENGTH:
         raise UserError(
             f"{settings['templates']}: text: {longest!r} has {len(longest)} characters; "
@@ -112,7 +122,7 @@ def _sentence(
         )
     return {
         "id": name,
-        "text": f"{prompt}{form} {complement}.",
+        "text": f"{prompt}{form}{behind}",
         "verb_lemma": verb.lemma,
         "tense": tense,
         "person": person,
@@ -122,7 +132,7 @@ def _sentence(
         "correct_form": correct,
         "form": form,
         "prompt": prompt,
-        "correct_text": f"{prompt}{correct} {complement}.",
+        "correct_text": f"{prompt}{correct}{behind}",
         "frame": frame,
         "split": split_of(frame, seed, settings["splits"]),
         "seed": seed,
@@ -143,14 +153,53 @@ def build(settings: dict[str, Any], verbs: Path, templates: Path, out: Path) -> 
     """
     known = read_verbs(verbs)
     section = settings["corpus"] | {"templates": templates}
+    _check_noise_names(known, section["noise"], verbs)
     table = generate(section, known, read_templates(templates, known))
+    _write(out, table)
+
+
+def build_from_file(settings: dict[str, Any], file: Path, out: Path) -> None:
+    """Write the corpus from a file of sentences, with the further column `alternatives`.
+
+    Args:
+        settings: the section `corpus` under its name, of which `seed` and `splits` count.
+        file: see `sentences.read`.
+        out: as in `build`.
+
+    Raises:
+        UserError: see `sentences.read` and `check_symbols`.
+    """
+    section = settings["corpus"]
+    rows = sentences.read(file, MAX_LENGTH)
+    for row in rows:
+        row["seed"] = section["seed"]
+        row["split"] = row["split"] or split_of(row["frame"], section["seed"], section["splits"])
+    sentences.check_splits(rows, file)
+    check_symbols(rows, file)
+    _write(out, pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES)))
+
+
+def _write(out: Path, table: pa.Table) -> None:
     files.write_table(out, table)
     wrong = sum(label != "correct" for label in table["label"].to_pylist())
     print(f"{out}: {len(table)} sentences, {wrong} of them mis-conjugated")
 
 
+def _check_noise_names(verbs: dict[str, Verb], noise: dict[str, float], path: Path) -> None:
+    """Each probability belongs to a mistake; a mistake without one is a mere rival."""
+    mistakes = sorted({mistake for verb in verbs.values() for mistake in verb.wrong})
+    for name in noise:
+        if name not in mistakes:
+            near = difflib.get_close_matches(name, mistakes, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(
+                f"params.yaml: corpus.noise.{name}: no such mistake in {path}; "
+                f"{hint}choose among {', '.join(mistakes)}"
+            )
+
+
 def _check_noise(wrong: dict[str, str], noise: dict[str, float], verb: Verb, tense: str) -> None:
-    kinds = [mistake for mistake in MISTAKES if mistake in wrong]
+    kinds = [mistake for mistake in wrong if mistake in noise]
     total = sum(noise[mistake] for mistake in kinds)
     if total > 1 + 1e-9:
         raise UserError(

@@ -18,9 +18,10 @@ def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, 
     names = [f"lora_r{r}_s{s}" for r in sweep["ranks"] for s in sweep["seeds"]]
     names += [f"qlora_r{r}_s{s}" for r in sweep["qlora_ranks"] for s in sweep["seeds"]]
     full = [f"full_s{s}" for s in sweep["seeds"]]
+    given = ("file",) if settings["corpus"]["file"] else ("verbs", "templates")
     tables = [*("summary", "per_verb", "agreement")]
     return {
-        "written by people": [Path(settings["corpus"][name]) for name in ("verbs", "templates")],
+        "written by people": [Path(settings["corpus"][name]) for name in given],
         "corpus": [data / f"{name}.parquet" for name in ("corpus", "irregular", "control")],
         "models": [
             Path(runs.base_folder(name, str(results))) / "model.safetensors"

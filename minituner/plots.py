@@ -104,7 +104,7 @@ def ablation(
     top_left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
     both(top_right, "margin")
-    top_right.set_title("By how much? log P(went) − log P(best rival)", loc="left")
+    top_right.set_title("By how much? log P(correct form) − log P(best rival)", loc="left")
     top_right.set_ylabel("log-odds margin, nats")
 
     both(low_left, "perplexity_drift")

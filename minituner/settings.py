@@ -204,10 +204,10 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
 
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot say: field, problem, remedy."""
-    for key in ("verbs", "templates"):
+    for key in ["file"] if config["corpus"]["file"] else ["verbs", "templates"]:
         path = Path(config["corpus"][key])
         if not path.is_file():
-            yield f"corpus.{key}", f"no such file: {path}", "name an existing CSV file"
+            yield f"corpus.{key}", f"no such file: {path}", "name an existing file"
     splits = config["corpus"]["splits"]
     if abs(sum(splits.values()) - 1) > 1e-9:
         yield "corpus.splits", f"sum to {sum(splits.values()):g}", "make them sum to 1"
@@ -218,13 +218,14 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{model['n_head']} does not divide model.d_model = {model['d_model']}",
             "choose a divisor",
         )
-    for index, rank in enumerate(sweep["ranks"]):
-        if rank > model["d_model"]:
-            yield (
-                f"sweep.ranks[{index}]",
-                f"rank {rank} is above the layer's width, model.d_model = {model['d_model']}",
-                f"use at most {model['d_model']}",
-            )
+    for section in ("sweep", "science"):
+        for index, rank in enumerate(config[section]["ranks"]):
+            if rank > model["d_model"]:
+                yield (
+                    f"{section}.ranks[{index}]",
+                    f"rank {rank} is above the layer's width, model.d_model = {model['d_model']}",
+                    f"use at most {model['d_model']}",
+                )
     for index, rank in enumerate(sweep["qlora_ranks"]):
         if rank not in sweep["ranks"]:
             yield (

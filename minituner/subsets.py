@@ -18,7 +18,8 @@ from minituner.tables import read_verbs
 
 PROBE = 20  # sentences of each unseen cell in the probe, at most
 NEEDED = (
-    "id correct_text prompt correct_form verb_lemma tense person english_regularity frame split"
+    "id text correct_text prompt correct_form verb_lemma tense person english_regularity frame "
+    "split"
 )
 Row = dict[str, Any]
 
@@ -75,8 +76,13 @@ def select(rows: list[Row], settings: dict[str, Any], source: str) -> tuple[list
         UserError: if there are too few sentences, or an unseen cell does not exist.
     """
     seed = settings["seed"]
+    # A past that is not known to be said wrong has no rival, and nothing to repair.
     irregular = [
-        row for row in rows if row["english_regularity"] == "irregular" and row["tense"] in PASTS
+        row
+        for row in rows
+        if row["english_regularity"] == "irregular"
+        and row["tense"] in PASTS
+        and row["alternatives"]
     ]
     regular = [row for row in rows if row["english_regularity"] == "regular"]
     cells = {_cell(row) for row in irregular}
@@ -111,24 +117,42 @@ def select(rows: list[Row], settings: dict[str, Any], source: str) -> tuple[list
 
 
 def build(
-    settings: dict[str, Any], corpus: Path, verbs: Path, irregular: Path, control: Path
+    settings: dict[str, Any], corpus: Path, verbs: Path | None, irregular: Path, control: Path
 ) -> None:
     """Draw both sets from the corpus and write them as Parquet, columns as in the schemas above.
+
+    Args:
+        settings: the section `subsets` under its name.
+        corpus: the corpus.
+        verbs: the table that it was made from; None if it brings its own column `alternatives`.
+        irregular: path of the one set.
+        control: path of the other.
 
     Raises:
         UserError: if the corpus cannot be read, does not go with the verbs, or is too small.
     """
-    known = read_verbs(verbs)
-    table = files.read_table(corpus, NEEDED.split())
+    known = read_verbs(verbs) if verbs else None
+    table = files.read_table(corpus, NEEDED.split() + ([] if known else ["alternatives"]))
+    spelt = set().union(*table["text"].to_pylist())
     rows = [_row(row, known, corpus) for row in table.to_pylist()]
     chosen, controls = select(rows, settings["subsets"], str(corpus))
+    for row in chosen + controls:
+        for form in [row["text"], *row["alternatives"]]:
+            if not spelt.issuperset(form):
+                raise UserError(
+                    f"{corpus}: {form!r}: no sentence of the corpus has the character "
+                    f"{min(set(form) - spelt)!r}, so no base can spell it; choose another form, or "
+                    "let some sentence hold it"
+                )
     files.write_table(irregular, pa.Table.from_pylist(chosen, IRREGULAR_SCHEMA))
     files.write_table(control, pa.Table.from_pylist(controls, CONTROL_SCHEMA))
     print(f"{irregular}: {len(chosen)} sentences; {control}: {len(controls)}")
 
 
-def _row(row: Row, verbs: dict[str, Verb], corpus: Path) -> Row:
+def _row(row: Row, verbs: dict[str, Verb] | None, corpus: Path) -> Row:
     """A corpus row turned into its correct sentence, with what the form is to be told from."""
+    if verbs is None:
+        return row | {"text": row.pop("correct_text"), "form": row.pop("correct_form")}
     lemma, tense, person = row["verb_lemma"], row["tense"], row["person"]
     form = row.pop("correct_form")
     try:

@@ -57,15 +57,7 @@ def parse_run(name: str) -> dict[str, Any]:
 
 def read_run(path: Path) -> pd.DataFrame:
     """One run's evaluation, with a column for each set of rows that a metric is taken over."""
-    table = files.read_table(path).to_pandas()
-    past = table["tense"].isin(["past_simple", "past_participle"])
-    control = table["set"] == "control"
-    table["one"] = 1.0
-    table["irregular"] = ~control & ~table["probe"]
-    table["probe"] = ~control & table["probe"]
-    table["control"] = control
-    table["control_past"] = control & past & table["margin"].notna()
-    return table
+    return scoped(files.read_table(path).to_pandas())
 
 
 def read_runs(paths: list[Path]) -> dict[str, pd.DataFrame]:
@@ -81,6 +73,19 @@ def read_runs(paths: list[Path]) -> dict[str, pd.DataFrame]:
         if not table["id"].equals(runs["base"]["id"]):
             raise UserError(f"{name}: scored other sentences than base; evaluate both again")
     return runs
+
+
+def scoped(table: pd.DataFrame) -> pd.DataFrame:
+    """An evaluation table with the columns that say which rows each of `METRICS` is about."""
+    past = table["tense"].isin(["past_simple", "past_participle"])
+    control = table["set"] == "control"
+    return table.assign(
+        one=1.0,
+        irregular=~control & ~table["probe"],
+        probe=~control & table["probe"],
+        control=control,
+        control_past=control & past & table["margin"].notna(),
+    )
 
 
 def resampled(

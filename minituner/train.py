@@ -144,6 +144,13 @@ def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:
     held_out = [text for text, split in zip(texts, splits, strict=True) if split == "val"]
     if options["checkpoint"]:
         model = checkpoint.load_model(Path(options["checkpoint"]))
+        lacking = sorted(set(data.vocabulary(texts)) - set(model.config.vocab))
+        if lacking:
+            raise UserError(
+                f"{options['checkpoint']}/{checkpoint.CONFIG_FILE}: model.vocab: lacks "
+                f"{', '.join(map(repr, lacking))} of {corpus}; name a base that was trained on "
+                "such text, or null to train one here"
+            )
         validation = [data.batch(held_out, model.config.vocab)]
         curve = [{"step": 0, "val_loss": validation_loss(model, validation)}]
     else:
@@ -197,6 +204,35 @@ def tune(
         kind = "an NF4" if quantized else "a float"
         raise UserError(f"{base}: {kind} base does not fit method {method}; name the other base")
     model = checkpoint.load_model(base)
+    examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
+    curve = adapt(model, settings, method, examples, seed, rank, _print_row)
+    write_curve(out / CURVE_FILE, curve)
+    if method == "full":
+        checkpoint.save_model(out, model)
+    else:
+        checkpoint.save_adapter(out, model, base)
+
+
+def adapt(
+    model: MiniGPT,
+    settings: dict[str, Any],
+    method: str,
+    examples: dict[str, list[tuple[str, int]]],
+    seed: int,
+    rank: int | None = None,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> list[dict[str, float]]:
+    """Fine-tune a model in place and return the curve; `tune` without its files.
+
+    Args:
+        model: wrapped with an adapter unless `method` is `full`.
+        settings: as in `tune`.
+        method: as in `tune`.
+        examples: `train` and `val`, (text, symbols seen) pairs each.
+        seed: as in `tune`.
+        rank: as in `tune`.
+        report: as in `fit`.
+    """
     options = dict(settings["tuning"])
     if method == "full":
         options["learning_rate"] = settings["full"]["learning_rate"]
@@ -210,20 +246,14 @@ def tune(
             )
         except ValueError as error:
             raise UserError(f"params.yaml: sweep.ranks: {error}; choose a smaller rank") from None
-    vocab = model.config.vocab
+    vocab, train = model.config.vocab, examples["train"]
 
-    def as_batch(examples: list[tuple[str, int]]) -> Batch:
-        texts, seen = zip(*examples, strict=True)
+    def as_batch(pairs: list[tuple[str, int]]) -> Batch:
+        texts, seen = zip(*pairs, strict=True)
         return data.batch(texts, vocab, seen)
 
-    train = tuning_examples(irregular, "train")
     order = rng.generator(seed, "tuning", "batches")
     indices = data.index_batches(len(train), options["batch_size"], order)
     batches = (as_batch([train[i] for i in chosen]) for chosen in indices)
     torch.manual_seed(rng.derive_seed(seed, "tuning", "dropout"))
-    curve = fit(model, batches, [as_batch(tuning_examples(irregular, "val"))], options, _print_row)
-    write_curve(out / CURVE_FILE, curve)
-    if method == "full":
-        checkpoint.save_model(out, model)
-    else:
-        checkpoint.save_adapter(out, model, base)
+    return fit(model, batches, [as_batch(examples["val"])], options, report)

@@ -10,8 +10,12 @@ sys.path.insert(0, workflow.basedir)
 from minituner import settings as minituner_settings
 from minituner.errors import UserError
 
-# Jobs run the Python that runs Snakemake, its environment activated or not.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+# Jobs run the Python that runs Snakemake, its environment activated or not, and in another
+# folder (`--directory`) this checkout's package still.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
+)
 
 
 def check(function, *args):

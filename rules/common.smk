@@ -1,6 +1,7 @@
 """What the rules share: their settings and sources, and where a run's files lie."""
 
 import json
+import shlex
 
 from minituner import settings as minituner_settings
 from minituner import sources as minituner_sources
@@ -9,6 +10,12 @@ from minituner.runs import adapter_folder, base_folder
 # Checked again: `--config` may have changed what params.yaml says.
 check(minituner_settings.validate, config, "settings")
 
+# What the corpus is made from: the user's own sentences, or the two tables.
+MADE_FROM = {
+    key: config["corpus"][key]
+    for key in (["file"] if config["corpus"]["file"] else ["verbs", "templates"])
+}
+VERBS = {key: path for key, path in MADE_FROM.items() if key == "verbs"}
 CORPUS = "data/corpus.parquet"
 IRREGULAR = "data/irregular.parquet"
 CONTROL = "data/control.parquet"
@@ -29,9 +36,19 @@ def settings(*sections):
     return json.dumps(minituner_settings.select(config, *sections), sort_keys=True)
 
 
+def options(paths):
+    """Paths as a subcommand's options: {"verbs": "a.csv"} → --verbs a.csv."""
+    return " ".join(f"--{key} {shlex.quote(path)}" for key, path in paths.items())
+
+
+def here(file):
+    """A file of this checkout, as seen from the working folder (`--directory` may say another)."""
+    return os.path.relpath(Path(workflow.basedir, file))
+
+
 def sources(command):
     """The source files that a subcommand runs, to be declared as the rule's input."""
-    return minituner_sources.of(command)
+    return [here(file) for file in minituner_sources.of(command)]
 
 
 def model(folder):

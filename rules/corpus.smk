@@ -1,8 +1,7 @@
 rule corpus:
-    """Generate the learner-English corpus from the verbs and the templates."""
+    """Generate the learner corpus from the verbs and the templates, or take the user's own."""
     input:
-        verbs=config["corpus"]["verbs"],
-        templates=config["corpus"]["templates"],
+        **MADE_FROM,
         sources=sources("corpus"),
     output:
         corpus=CORPUS,
@@ -18,7 +17,8 @@ rule corpus:
         runtime="5m",
     params:
         settings=settings("corpus"),
+        made_from=options(MADE_FROM),
     shell:
-        "python -m minituner corpus --settings {params.settings:q} --verbs {input.verbs:q}"
-        " --templates {input.templates:q} --out {output.corpus}"
+        "python -m minituner corpus --settings {params.settings:q} {params.made_from}"
+        " --out {output.corpus}"
         " 2>&1 >> {log} | tee -a {log} >&2"

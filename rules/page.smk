@@ -32,7 +32,7 @@ rule completions:
 rule report:
     """Write the one page that shows it all, the definition of done met or not."""
     input:
-        csv=[config["corpus"]["verbs"], config["corpus"]["templates"]],
+        given=list(MADE_FROM.values()),
         data=[CORPUS, IRREGULAR, CONTROL],
         models=[file for run in ["base", "nf4", *FULL] for file in model(base_folder(run))],
         adapters=[file for run in LORA + QLORA for file in adapter(adapter_folder(run))],
@@ -46,7 +46,7 @@ rule report:
         spectra=rules.spectra.output,
         codes=rules.codes.output,
         completions=rules.completions.output,
-        templates=["report/page.html.j2", "report/style.css"],
+        templates=[here("report/page.html.j2"), here("report/style.css")],
         sources=sources("report"),
     output:
         PAGE,
@@ -74,7 +74,8 @@ rule report:
             "evaluate",
             "definition_of_done",
         ),
+        templates=here("report"),
     shell:
         "python -m minituner report --settings {params.settings:q} --data data"
-        " --results results --templates report --out {output}"
+        " --results results --templates {params.templates:q} --out {output}"
         " 2>&1 >> {log} | tee -a {log} >&2"

@@ -1,8 +1,8 @@
 rule subsets:
     """Draw the irregular-verb subset and the regular-verb control set from the corpus."""
     input:
+        **VERBS,
         corpus=CORPUS,
-        verbs=config["corpus"]["verbs"],
         sources=sources("subsets"),
     output:
         irregular=IRREGULAR,
@@ -19,7 +19,8 @@ rule subsets:
         runtime="5m",
     params:
         settings=settings("subsets"),
+        verbs=options(VERBS),
     shell:
         "python -m minituner subsets --settings {params.settings:q} --corpus {input.corpus}"
-        " --verbs {input.verbs:q} --irregular {output.irregular} --control {output.control}"
+        " {params.verbs} --irregular {output.irregular} --control {output.control}"
         " 2>&1 >> {log} | tee -a {log} >&2"

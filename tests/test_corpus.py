@@ -1,5 +1,6 @@
 """The corpus: complete, grammatical where it says so, spoilt as often as asked, split by frame."""
 
+import dataclasses
 import itertools
 import math
 import random
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minituner import corpus, files, tables
+from minituner.english import MISTAKES
 from minituner.errors import UserError
-from minituner.grammar import MISTAKES, TENSES, alternatives
+from minituner.grammar import TENSES, alternatives
 
 DATA = Path(__file__).parent.parent / "data"
 NOISE = {
@@ -237,10 +239,10 @@ def test_adding_a_verb_or_shuffling_the_files_moves_no_other_row(rows):
     known = {row["id"]: row for row in rows}
     shuffled = list(TEMPLATES.times["past_simple"])
     random.Random(0).shuffle(shuffled)
-    templates = tables.Templates(
-        dict(reversed(TEMPLATES.subjects.items())),
-        TEMPLATES.times | {"past_simple": shuffled},
-        TEMPLATES.objects,
+    templates = dataclasses.replace(
+        TEMPLATES,
+        subjects=dict(reversed(TEMPLATES.subjects.items())),
+        times=TEMPLATES.times | {"past_simple": shuffled},
     )
     two = {lemma: VERBS[lemma] for lemma in ("walk", "go")}
     for row in corpus.generate(SECTION, two, templates).to_pylist():
@@ -255,20 +257,27 @@ def test_probabilities_that_meet_in_one_cell_must_not_exceed_one():
 
 def test_a_sentence_too_long_for_the_context_is_named():
     long = "a very long thing to want " * 2
-    templates = tables.Templates(
-        TEMPLATES.subjects, TEMPLATES.times, TEMPLATES.objects | {"go": [long]}
-    )
+    templates = dataclasses.replace(TEMPLATES, objects=TEMPLATES.objects | {"go": [long]})
     with pytest.raises(UserError, match=r"templates.csv: text: .* characters; shorten"):
         corpus.generate(SECTION, {"go": VERBS["go"]}, templates)
 
 
 def test_too_many_symbols_for_the_vocabulary_are_refused():
     objects = ["ABCDEFGHIJKLMNOPQRSTU", "VWXYZ0123456789!?-+*/"]
-    templates = tables.Templates(
-        TEMPLATES.subjects, TEMPLATES.times, TEMPLATES.objects | {"go": objects}
-    )
+    templates = dataclasses.replace(TEMPLATES, objects=TEMPLATES.objects | {"go": objects})
     with pytest.raises(UserError, match="different characters; use at most 60"):
         corpus.generate(SECTION, {"go": VERBS["go"]}, templates)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("over_regularised", "did you mean over_regularized"), ("x", "choose")]
+)
+def test_a_probability_of_no_mistake_is_named(tmp_path, name, hint):
+    section = SECTION | {"noise": NOISE | {name: 0.1}}
+    with pytest.raises(UserError, match=rf"corpus.noise.{name}: no such mistake in .*; {hint}"):
+        corpus.build(
+            {"corpus": section}, DATA / "verbs.csv", DATA / "templates.csv", tmp_path / "c.parquet"
+        )
 
 
 def test_a_malformed_row_leaves_no_file(tmp_path):

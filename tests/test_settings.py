@@ -48,9 +48,8 @@ def test_every_setting_is_required_and_no_other_is_known(config):
             else:
                 del spoilt[section][key]
             assert message(settings.validate, spoilt).startswith(f"params.yaml: {field}: missing")
-    assert "corpus.noise.goed: unknown key" in message(
-        settings.validate,
-        config | {"corpus": config["corpus"] | {"noise": config["corpus"]["noise"] | {"goed": 1}}},
+    assert "corpus.nosie: unknown key; did you mean noise?" in message(
+        settings.validate, config | {"corpus": config["corpus"] | {"nosie": {}}}
     )
 
 
@@ -77,6 +76,8 @@ def test_every_setting_is_required_and_no_other_is_known(config):
         ("nf4", "double_quant", "yes", 'nf4.double_quant: "yes" is not of type boolean'),
         ("model", "n_head", 5, "model.n_head: 5 does not divide model.d_model = 64"),
         ("corpus", "verbs", "data/none.csv", "corpus.verbs: no such file: data/none.csv"),
+        ("corpus", "file", "data/own/none.csv", "corpus.file: no such file: data/own/none.csv"),
+        ("corpus", "file", "mine.csv", "corpus.file: "),
         ("base", "checkpoint", "/tmp/mine", "base.checkpoint: "),
         ("base", "checkpoint", "checkpoints/none", "base.checkpoint: no such file: checkpoints/"),
         ("corpus", "splits", {"train": 0.5, "val": 0.1, "test": 0.1}, "corpus.splits: sum to 0.7"),

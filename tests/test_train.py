@@ -81,6 +81,16 @@ def test_a_users_base_is_checked_and_copied(corpus, base, tmp_path):
     assert copied.read_bytes() == (base / "model.safetensors").read_bytes()
 
 
+def test_a_users_base_that_cannot_spell_the_corpus_is_refused_by_character(corpus, base, tmp_path):
+    table = files.read_table(corpus)
+    texts = [text.replace("school", "escuéla") for text in table["text"].to_pylist()]
+    files.write_table(corpus, pa.table({"text": texts, "split": table["split"]}))
+    settings = {"model": MODEL, "base": {**BASE, "checkpoint": str(base)}}
+    with pytest.raises(UserError, match=r"config.json: model.vocab: lacks 'é' of .*corpus.parquet"):
+        train.pretrain(settings, corpus, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_adapter_has_only_the_adapter_in_it(base, irregular, tmp_path):
     train.tune(SETTINGS, "lora", base, irregular, 0, tmp_path / "a", 2)
     tensors = checkpoint.load_tensors(tmp_path / "a" / "adapter_model.safetensors")
