@@ -74,7 +74,7 @@ rule report:
             "evaluate",
             "definition_of_done",
         ),
-        templates=here("report"),
+        templates=subpath(input.templates[0], parent=True),
     shell:
         "python -m minituner report --settings {params.settings:q} --data data"
         " --results results --templates {params.templates:q} --out {output}"
