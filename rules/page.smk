@@ -46,7 +46,8 @@ rule report:
         spectra=rules.spectra.output,
         codes=rules.codes.output,
         completions=rules.completions.output,
-        templates=[here("report/page.html.j2"), here("report/style.css")],
+        page=here("report/page.html.j2"),
+        style=here("report/style.css"),
         sources=sources("report"),
     output:
         PAGE,
@@ -74,7 +75,7 @@ rule report:
             "evaluate",
             "definition_of_done",
         ),
-        templates=subpath(input.templates[0], parent=True),
+        templates=subpath(input.page, parent=True),
     shell:
         "python -m minituner report --settings {params.settings:q} --data data"
         " --results results --templates {params.templates:q} --out {output}"
