@@ -40,6 +40,7 @@ include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
 include: "rules/guard.smk"
+include: "rules/stop.smk"
 
 
 localrules:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minituner import files
+from minituner import files, plaintext
 from minituner.errors import UserError
 from minituner.grammar import PASTS, PERSONS, TENSES, Verb, add_ed
 
@@ -174,12 +174,7 @@ def _rows(path: Path | str, columns: tuple[str, ...]) -> Iterator[tuple[dict[str
         UserError: if the file is no such table.
     """
     header = ",".join(columns)
-    try:
-        text = files.reading(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name an existing CSV file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    text = plaintext.read(files.reading(path), "name an existing CSV file", "utf-8-sig")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader]
