@@ -15,7 +15,7 @@ FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
     --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all example test lint peers reproduce record push pull sync remote lock deps clean
+.PHONY: help all example test lint fuzz reliability audit peers reproduce record push pull sync remote lock deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -41,6 +41,15 @@ lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 	@$(ENV) ruff format --check .
 	@$(ENV) snakefmt --check Snakefile rules
 	@$(ENV) snakemake --lint
+
+fuzz: $(STAMP) ## 100,000 spoilt inputs for the parsers (half an hour); counts in tests/fuzz
+	@$(ENV) nice python -m tests.fuzz --cases 100000 --out tests/fuzz/counts.json
+
+reliability: $(STAMP) ## inject every fault, as root for disks and memory, and write docs/reliability.md
+	@$(ENV) pytest -q tests/faults --page
+
+audit: $(STAMP) ## look the pinned packages up among known vulnerabilities, where the index answers
+	@$(ENV) python -m tests.audit
 
 peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
 

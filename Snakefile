@@ -42,6 +42,7 @@ include: "rules/reproducibility.smk"
 include: "rules/benchmarks.smk"
 include: "rules/science.smk"
 include: "rules/guard.smk"
+include: "rules/stop.smk"
 
 
 localrules:

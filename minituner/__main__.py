@@ -2,7 +2,10 @@
 
 import sys
 
-from minituner.cli import main
+try:
+    from minituner.cli import main
+except KeyboardInterrupt:  # while still loading
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

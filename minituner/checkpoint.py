@@ -22,6 +22,7 @@ from minituner.lora import (
 from minituner.model import MiniGPT, ModelConfig
 
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+QUANTIZATION = {"quant_type", "modules", "blocksize", "double_quant"}  # fields of config.json
 ADAPTER_FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 # Fields of PEFT's LoraConfig that change what an adapter computes, and the value of plain LoRA.
 PLAIN_LORA = {
@@ -45,8 +46,9 @@ PLAIN_LORA = {
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write tensors as safetensors; one metadata key only, since the order of several may vary."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(contiguous, metadata={"format": "pt"})
     with files.atomic(path) as temporary:
-        safetensors.torch.save_file(contiguous, temporary, metadata={"format": "pt"})
+        temporary.write_bytes(content)
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -56,10 +58,10 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         UserError: if it is missing, truncated or not safetensors.
     """
     try:
-        return safetensors.torch.load_file(files.reading(path))
+        return safetensors.torch.load(files.reading(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: truncated or not safetensors ({reason}); delete it and make it again"
@@ -90,8 +92,22 @@ def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any] | None]:
     for name, kind in expected.items():
         value = fields[name]
         if type(value) is not kind or (kind is int and value < 1) or value == "":
-            raise UserError(f"{path}: model.{name}: {value!r} is no valid {kind.__name__}")
-    return ModelConfig(**fields), content.get("quantization")
+            raise UserError(
+                f"{path}: model.{name}: {value!r:.60} is no valid {kind.__name__}; make it again"
+            )
+    config, quantization = ModelConfig(**fields), content.get("quantization")
+    if config.d_model % config.n_head:
+        raise UserError(
+            f"{path}: model.n_head: {config.n_head} does not divide model.d_model = "
+            f"{config.d_model}; make the file again"
+        )
+    if quantization is not None and not (
+        isinstance(quantization, dict) and quantization.keys() == QUANTIZATION
+    ):
+        raise UserError(
+            f"{path}: quantization: expected {sorted(QUANTIZATION)} or null; quantize again"
+        )
+    return config, quantization
 
 
 def load_model(folder: Path) -> MiniGPT:
@@ -103,10 +119,18 @@ def load_model(folder: Path) -> MiniGPT:
     config, quantization = read_config(folder)
     path = folder / MODEL_FILE
     tensors = load_tensors(path)
+    # Before memory is taken for what config.json claims. Two packed weights share a byte.
+    if config.parameters > 2 * sum(tensor.nbytes for tensor in tensors.values()):
+        raise UserError(
+            f"{folder / CONFIG_FILE}: model: more parameters than {path} can hold; make both again"
+        )
     model = MiniGPT(config)
     if quantization:
         nf4.replace_linears(model, **quantization)
+    whole_numbers = (".weight", ".absmax", ".bitsandbytes__nf4") if quantization else ()
     for name, tensor in tensors.items():
+        if not tensor.is_floating_point() and not name.endswith(whole_numbers):
+            raise UserError(f"{path}: {name}: holds {tensor.dtype}, not floats; make it again")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UserError(f"{path}: {name}: holds NaN or infinity; make the file again")
     try:
@@ -173,10 +197,14 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     for name in needed:
         if not isinstance(config, dict) or name not in config:
             raise UserError(f"{path}: {name}: missing; name a folder that holds an adapter")
+    for name, kinds in (("r", (int,)), ("lora_alpha", (int, float))):
+        if type(config[name]) not in kinds:
+            problem = f"{config[name]!r:.60} is no {kinds[-1].__name__}"
+            raise UserError(f"{path}: {name}: {problem}; train the adapter again")
     for name, plain in PLAIN_LORA.items():
         if config.get(name) not in (plain, None) and config[name] not in ({}, []):
             raise UserError(
-                f"{path}: {name}: {config[name]!r} is more than plain LoRA; "
+                f"{path}: {name}: {config[name]!r:.60} is more than plain LoRA; "
                 f"train the adapter with {name}={plain!r}"
             )
     return config
@@ -204,7 +232,7 @@ def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
             config["target_modules"],
             config.get("lora_dropout") or 0.0,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error}; train the adapter again") from None
     weights = folder / ADAPTER_FILE
     load_lora_state_dict(model, load_tensors(weights), str(weights))

@@ -5,6 +5,7 @@ and a change to one stage's sources reruns that stage alone (see sources.py).
 """
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -50,6 +51,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "judge": ("definition_of_done", "sweep"),
     "completions": ("sweep",),
     "report": EVERYTHING,
+}
+
+REMEDIES = {
+    errno.ENOSPC: "free some space and run again",
+    errno.EDQUOT: "free some space and run again",
+    errno.EROFS: "make the folder writable and run again",
+    errno.EACCES: "make it readable or the folder writable, and run again",
+    errno.EPERM: "make it readable or the folder writable, and run again",
 }
 
 
@@ -359,9 +368,14 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status is 0, 1 (a missed bar), 2 (an error) or 130 (Ctrl-C)."""
+    """Run one subcommand and return the exit status.
+
+    That is 0, 1 (a missed bar), 2 (an error), 130 (Ctrl-C) or 143 (SIGTERM). The last two end
+    without a word once the temporary files are removed.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     args = build_parser(argv[0] if argv else None).parse_args(argv)
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         with files.traced() as trace:
             args.run(args)
@@ -375,10 +389,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}; make it possible and run again", 2)
+        remedy = REMEDIES.get(error.errno, "mend that and run again")
+        return _fail(f"{place}{error.strerror or error}; {remedy}", 2)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's
+            raise
+        return _fail("out of memory; close other programs or lower the model's or batch's size", 2)
     except KeyboardInterrupt:
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _terminated(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _fail(message: str, status: int) -> int:

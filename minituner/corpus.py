@@ -20,6 +20,7 @@ from minituner.sentences import SPLITS
 from minituner.tables import Templates, read_templates, read_verbs
 
 MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
+MAX_SENTENCES = 1_000_000  # some 500 MB while they are made
 MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 64
 
 STRINGS = (
@@ -72,6 +73,17 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
         UserError: if the probabilities of one cell's mistakes sum to more than 1, a sentence is
             too long or there are too many different characters.
     """
+    total = sum(
+        len(templates.subjects[person]) * len(templates.objects[lemma]) * len(times)
+        for lemma in verbs
+        for person in PERSONS
+        for times in templates.times.values()
+    )
+    if total > MAX_SENTENCES:
+        raise UserError(
+            f"{settings['templates']}: text: makes {total} sentences; use fewer subjects, objects "
+            f"or times, for at most {MAX_SENTENCES}"
+        )
     rows: list[dict[str, Any]] = []
     for verb, tense, person in itertools.product(verbs.values(), TENSES, PERSONS):
         wrong = alternatives(verb, tense, person)

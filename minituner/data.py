@@ -29,7 +29,7 @@ def encode(text: str, vocab: str) -> list[int]:
     if -1 in ids:
         character = text[ids.index(-1)]
         raise UserError(
-            f"{text!r}: the base does not know {character!r}; train a base on this corpus"
+            f"{text!r:.60}: the base does not know {character!r}; train a base on this corpus"
         )
     return ids
 
@@ -56,6 +56,8 @@ def batch(
         seen: for each text how many of its last symbols the loss sees; None adds the closing
             boundary to each text and shows all.
     """
+    if not texts:
+        raise UserError("no sentence in a split; make the corpus and its subsets again")
     whole = seen is None
     rows = [encode(BOUNDARY + text + (BOUNDARY if whole else ""), vocab) for text in texts]
     width = max(len(row) for row in rows) - 1
@@ -94,6 +96,8 @@ def needed(
 def index_batches(n: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Endless batches of `size` indices below `n`: each epoch is a fresh shuffle, none is cut."""
     pool = np.empty(0, dtype=np.int64)
+    if not n:
+        raise UserError("train: no sentence to learn from; enlarge the training split")
     while True:
         while len(pool) < size:
             pool = np.concatenate([pool, generator.permutation(n)])

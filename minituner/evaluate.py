@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from minituner import checkpoint, data, files, numerics, progress
+from minituner.errors import UserError
 from minituner.model import MiniGPT
 
 BATCH = 128
@@ -116,6 +117,8 @@ def held_out_rows(irregular: Path, control: Path) -> list[dict[str, Any]]:
             for row in table.to_pylist()
             if row["split"] in ("val", "test")
         ]
+    if not rows:
+        raise UserError(f"{irregular}: split: no sentence in val or test; make the subset again")
     return rows
 
 

@@ -6,6 +6,7 @@ which lies beside each written file as `.provenance/NAME.json` and holds the fil
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -15,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from minituner import plaintext
 from minituner.errors import UserError
 
 DVC_CACHE = Path(".dvc/cache/files/md5")
+TYPES = {"alternatives": pa.list_(pa.string()), "probe": pa.bool_()}  # of columns that hold no text
+MAX_ROWS, MAX_BYTES = 10_000_000, 1 << 30  # of a table
 
 
 @dataclasses.dataclass
@@ -83,26 +88,60 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it into place.
 
     On any failure, an interrupt included, the temporary file is removed and `path` is untouched.
+    What a killed writer left in the folder is removed too: its lock went with its process.
+
+    Raises:
+        OSError: naming `path`, if the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise _named(error, path) from None
     temporary = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         # mkstemp makes the file private; the final file gets what the user's umask allows.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        _flush(temporary)
         # The record of the former file goes first: a stale one would call the new file damaged.
         record_of(path).unlink(missing_ok=True)
         os.replace(temporary, path)
+        _flush(path.parent)  # the new name itself
         _trace.written.append(path)
+    except OSError as error:
+        raise _named(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files in `folder` that no living process writes."""
+    for temporary in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError), open(temporary, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file, or a folder's list of names, before anything else happens."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The same error with the file's final name, which libraries in C++ leave out."""
+    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+    return OSError(error.errno, reason, str(path))
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -122,11 +161,10 @@ def read_json(path: Path | str) -> Any:
     Raises:
         UserError: if the file is missing or not JSON.
     """
+    text = plaintext.read(reading(path), "run the stage that makes it")
     try:
-        return json.loads(reading(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return plaintext.parse_json(text)
+    except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and make it again") from None
 
 
@@ -145,24 +183,68 @@ def write_table(path: Path | str, table: pa.Table | dict[str, Any]) -> None:
 def read_table(path: Path | str, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet table.
 
+    Args:
+        path: of the file.
+        columns: the ones wanted, text unless `TYPES` says otherwise, with no value missing; None
+            takes all as they are.
+
     Raises:
-        UserError: if the file is missing, truncated, not Parquet, or lacks one of `columns`.
+        UserError: if the file is missing, truncated, not Parquet, too large, or lacks one of
+            `columns` or a value in it.
     """
     path = Path(path)
     try:
-        # Memory-mapped pages of a truncated file would end the process with SIGBUS.
-        table = pq.read_table(reading(path), memory_map=False)
+        table = _rows(reading(path), columns)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: not a readable Parquet file ({reason}); delete it and make it again"
         ) from None
     for column in columns or ():
-        if column not in table.column_names:
-            raise UserError(f"{path}: column {column}: missing; delete the file and make it again")
+        wanted = TYPES.get(column, pa.string())
+        if table[column].type != wanted:
+            problem = f"holds {table[column].type}, not {wanted}"
+        elif _holes(table[column]):
+            problem = "a value is missing"
+        else:
+            continue
+        raise UserError(f"{path}: column {column}: {problem}; delete the file and make it again")
+    return table
+
+
+def _rows(path: Path, columns: list[str] | None) -> pa.Table:
+    """The table, taken in small pieces: a few bytes may unpack to more than the memory."""
+    # Not mapped into memory: a page of a truncated file would end the process with SIGBUS.
+    with pq.ParquetFile(path, memory_map=False) as file:
+        names = file.schema_arrow.names
+        for column in columns or ():
+            if names.count(column) != 1:
+                raise UserError(
+                    f"{path}: column {column}: missing; delete the file and make it again"
+                )
+        too_large = UserError(
+            f"{path}: more than {MAX_ROWS} rows or {MAX_BYTES} bytes; is it the right file?"
+        )
+        if file.metadata.num_rows > MAX_ROWS:
+            raise too_large
+        held, pieces = 0, []
+        for piece in file.iter_batches(1024, columns=columns):
+            pieces.append(piece)
+            held += piece.nbytes
+            if held > MAX_BYTES:
+                raise too_large
+        schema = pieces[0].schema if pieces else file.schema_arrow
+    table = pa.Table.from_batches(pieces, schema)
+    table.validate(full=True)  # text that is none, lengths that do not add up
     return table.select(columns) if columns else table
+
+
+def _holes(column: pa.ChunkedArray) -> bool:
+    """Whether a value, or a member of a list, is missing."""
+    members = pa.compute.list_flatten(column) if pa.types.is_list(column.type) else column
+    return bool(column.null_count or members.null_count)
 
 
 def sha256(path: Path | str) -> str:

@@ -134,13 +134,18 @@ def matching_linears(model: nn.Module, target_modules: Iterable[str] | str) -> l
     candidates = sorted({re.sub(r"^.*\.\d+\.", "", name) for name in names})
     hint = f"the model's Linears are {', '.join(candidates)}"
     if isinstance(target_modules, str):
+        if len(re.findall(r"[*+{]", target_modules)) > 8 or re.search(r"\)[*+{]", target_modules):
+            raise UserError(
+                f"target_modules: {target_modules!r:.60} may take for ever to match; list the names"
+            )
         try:
             pattern = re.compile(target_modules)
-        except re.error as error:
-            raise UserError(f"target_modules: {target_modules!r} is no regex ({error})") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            problem = f"{target_modules!r:.60} is no regex ({error})"
+            raise UserError(f"target_modules: {problem}; list the names") from None
         chosen = [name for name in names if pattern.fullmatch(name)]
         if not chosen:
-            raise UserError(f"target_modules: {target_modules!r} matches no Linear; {hint}")
+            raise UserError(f"target_modules: {target_modules!r:.60} matches no Linear; {hint}")
         return chosen
     targets = list(target_modules)
     if not targets:
@@ -148,7 +153,7 @@ def matching_linears(model: nn.Module, target_modules: Iterable[str] | str) -> l
     matched = {target: [n for n in names if f".{n}".endswith(f".{target}")] for target in targets}
     for target, found in matched.items():
         if not found:
-            raise UserError(f"target_modules: {target!r} matches no Linear; {hint}")
+            raise UserError(f"target_modules: {target!r:.60} matches no Linear; {hint}")
     chosen = set().union(*matched.values())
     return [name for name in names if name in chosen]
 
@@ -209,6 +214,8 @@ def load_lora_state_dict(
         if tensor.shape != own[name].shape:
             shapes = f"{tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
             raise UserError(f"{source}: {name}: shape {shapes}; the file belongs to another rank")
+        if not tensor.is_floating_point():
+            raise UserError(f"{source}: {name}: holds {tensor.dtype}; train the adapter again")
         if not torch.isfinite(tensor).all():
             raise UserError(f"{source}: {name}: holds NaN or infinity; train the adapter again")
     for name, tensor in state.items():

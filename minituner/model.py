@@ -16,6 +16,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from minituner import numerics
+from minituner.errors import UserError
 
 INIT_STD = 0.02  # GPT-2's
 
@@ -43,6 +44,13 @@ class ModelConfig:
     def vocab_size(self) -> int:
         """V, the number of symbols."""
         return len(self.vocab)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers a model of this shape holds, known before any memory is taken."""
+        d, f = self.d_model, self.d_ff
+        block = 4 * d * d + (2 * d * f + f + d) + 2 * 2 * d
+        return (self.vocab_size + self.context) * d + self.n_layer * block + 2 * d
 
 
 def _at(looked: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
@@ -132,7 +140,9 @@ class MiniGPT(nn.Module):
         """Final hidden states (B, T, C), or (L, C), for symbol ids (B, T), int64, T ≤ context."""
         T = ids.shape[1]
         if T > self.config.context:
-            raise ValueError(f"{T} symbols do not fit a context of {self.config.context}")
+            raise UserError(
+                f"model.context: {T} symbols do not fit {self.config.context}; use a larger one"
+            )
         x = self.tok_emb(ids) + self.pos_emb.weight[:T]
         for block in self.blocks[:-1]:
             x = block(x)

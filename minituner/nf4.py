@@ -171,8 +171,8 @@ def quantize(
     Raises:
         UserError: for NaN or infinity, which have no code, or a blocksize out of the usual ones.
     """
-    if blocksize not in BLOCKSIZES:
-        raise UserError(f"nf4.blocksize: {blocksize}: use one of {BLOCKSIZES}")
+    if type(blocksize) is not int or blocksize not in BLOCKSIZES:
+        raise UserError(f"nf4.blocksize: {blocksize!r:.60}: use one of {BLOCKSIZES}")
     flat = weight.detach().reshape(-1)
     n = len(flat)
     packed = torch.empty(math.ceil(n / 2), 1, dtype=torch.uint8)
@@ -329,8 +329,12 @@ class NF4Linear(nn.Module):
             for name, value in expected.items():
                 if fields[name] != value:
                     errors.append(f"{key}: quant_state {name} is {fields[name]}, expected {value}")
-            self._state.offset = fields.get("nested_offset", self._state.offset)
-        except (ValueError, KeyError, TypeError) as error:
+            if self.nested_absmax is not None:
+                offset = fields["nested_offset"]
+                if type(offset) is not float or not math.isfinite(offset):
+                    errors.append(f"{key}: quant_state nested_offset is {offset!r:.60}, no number")
+                self._state.offset = offset
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             errors.append(f"{key}: quant_state cannot be read ({error})")
 
     def extra_repr(self) -> str:
@@ -353,8 +357,10 @@ def replace_linears(
     """
     if quant_type != "nf4":
         raise UserError(
-            f"quantization: quant_type {quant_type!r} is unknown; only nf4 is supported"
+            f"quantization: quant_type {quant_type!r:.60} is unknown; only nf4 is supported"
         )
+    if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
+        raise UserError("quantization: modules: not a list of names; quantize the base again")
     for name in modules:
         parent, _, child = name.rpartition(".")
         try:
@@ -363,6 +369,8 @@ def replace_linears(
         except AttributeError:
             linear = None
         if not isinstance(linear, nn.Linear):
-            raise UserError(f"quantization: {name!r} is no Linear of the model; quantize it again")
+            raise UserError(
+                f"quantization: {name!r:.60} is no Linear of the model; quantize it again"
+            )
         setattr(owner, child, NF4Linear.from_linear(linear, blocksize, double_quant))
     return model

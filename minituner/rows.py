@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minituner import files
+from minituner import files, plaintext
 from minituner.errors import UserError
 
 Row = dict[str, Any]
@@ -117,7 +117,7 @@ def jsonl_rows(path: Path | str, check: Check) -> Iterator[tuple[Row, Fault]]:
         fault = Fault(path, number)
         try:
             pairs = json.loads(line, object_pairs_hook=list)
-        except (json.JSONDecodeError, RecursionError, ValueError) as error:
+        except (RecursionError, ValueError) as error:
             raise fault("line", f"not valid JSON ({error})", "write one object a line") from None
         if not line.lstrip().startswith("{"):
             raise fault("line", f"{shown(line)!r} is no object", "write one object a line")
@@ -139,12 +139,7 @@ def parquet_rows(path: Path | str, check: Check) -> Iterator[tuple[Row, Fault]]:
 
 
 def _text(path: Path | str) -> str:
-    try:
-        return files.reading(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name an existing one") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    return plaintext.read(files.reading(path), "name an existing file", "utf-8-sig")
 
 
 def _trimmed(cell: str) -> str:

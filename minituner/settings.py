@@ -9,19 +9,31 @@ import copy
 import difflib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from minituner import plaintext
 from minituner.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "params.schema.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML, except that a key given twice is an error and not the last one's win."""
+    """Plain YAML, except that a key given twice is an error and not the last one's win.
+
+    Aliases are errors too: a few of them, one inside the other, stand for more than memory holds.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            place = f"line {event.start_mark.line + 1}: *{event.anchor}"
+            raise UserError(f"{place}: an alias; write the value out")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen: set[str] = set()
@@ -91,16 +103,10 @@ def _read(source: str | Path) -> tuple[Any, str]:
     if text.lstrip().startswith("{"):
         name = "--settings"
         try:
-            return json.loads(text), name
-        except json.JSONDecodeError as error:
+            return plaintext.parse_json(text), name
+        except ValueError as error:
             raise UserError(f"{name}: not valid JSON ({error}); quote it as one argument") from None
-    path = Path(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such file; run in the project's folder") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    text = plaintext.read(source, "run in the project's folder")
     try:
         config = yaml.load(text, _Loader)
     except UserError as error:
@@ -110,6 +116,12 @@ def _read(source: str | Path) -> tuple[Any, str]:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise UserError(f"{name}: {place}not valid YAML ({problem}); mend that line") from None
+    except RecursionError:
+        raise UserError(f"{name}: not valid YAML (nested too deeply); flatten it") from None
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        # What PyYAML's own constructors let out, of dates such as 2020-13-45 for instance.
+        problem = " ".join(str(error).split())
+        raise UserError(f"{name}: not valid YAML ({problem}); mend that value") from None
     return config, name
 
 
@@ -205,8 +217,8 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot say: field, problem, remedy."""
     for key in ["file"] if config["corpus"]["file"] else ["verbs", "templates"]:
-        path = Path(config["corpus"][key])
-        if not path.is_file():
+        path = config["corpus"][key]
+        if not os.path.isfile(path):
             yield f"corpus.{key}", f"no such file: {path}", "name an existing file"
     splits = config["corpus"]["splits"]
     if abs(sum(splits.values()) - 1) > 1e-9:
@@ -235,7 +247,7 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             )
     checkpoint = config["base"]["checkpoint"]
     for file in ("model.safetensors", "config.json"):
-        if checkpoint and not (Path(checkpoint) / file).is_file():
+        if checkpoint and not os.path.isfile(Path(checkpoint) / file):
             yield (
                 "base.checkpoint",
                 f"no such file: {Path(checkpoint) / file}",

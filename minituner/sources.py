@@ -107,7 +107,10 @@ def update(dvc_yaml: Path) -> None:
             lines = textwrap.wrap(listed, 94, break_long_words=False)
             text = "".join(f"      {line}\n" for line in lines)
             stages[i] = re.sub(r"(?m)(^      minituner/.*\n)+", text, stage, count=1)
-    dvc_yaml.write_text("".join(stages), encoding="utf-8")
+    # Standard library only, since the Snakefile imports this module: files.atomic is out of reach.
+    new = dvc_yaml.with_name(f".{dvc_yaml.name}.tmp")
+    new.write_text("".join(stages), encoding="utf-8")
+    new.replace(dvc_yaml)
 
 
 if __name__ == "__main__":

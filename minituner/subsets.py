@@ -161,8 +161,8 @@ def _row(row: Row, verbs: dict[str, Verb] | None, corpus: Path) -> Row:
         same = False
     if not same:
         raise UserError(
-            f"{corpus}: correct_form: {form!r} for {lemma} in {tense}, {person}, is not what the "
-            "verbs file says; make the corpus again"
+            f"{corpus}: correct_form: {form!r:.60} for {lemma!r:.60} in {tense!r:.60}, "
+            f"{person!r:.60}, is not what the verbs file says; make the corpus again"
         )
     wrong = alternatives(verbs[lemma], tense, person)
     return row | {

@@ -19,6 +19,7 @@ from minituner.errors import UserError
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.optim import AdamW
+from minituner.resume import Resume
 
 CURVE_FILE = "curve.csv"
 MAX_NORM = 1.0  # gradient clipping, as in GPT-3 (Brown et al. 2020, appendix B)
@@ -65,6 +66,7 @@ def fit(
     validation: list[Batch],
     settings: dict[str, Any],
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    resume: Resume | None = None,
 ) -> list[dict[str, float]]:
     """Train the model's trainable parameters in place and return the curve.
 
@@ -74,6 +76,7 @@ def fit(
         validation: batches for the curve's `val_loss`; never trained on.
         settings: `steps`, `learning_rate`, `warmup`, `eval_every` and, optionally, `weight_decay`.
         report: called with each row of the curve as it is made.
+        resume: where a killed run goes on from; None always starts at step 0.
 
     Raises:
         UserError: if nothing is trainable, or the loss stops being a number.
@@ -97,7 +100,10 @@ def fit(
         report(row)
 
     model.train()
-    for step in progress.bar(range(steps), "training", "steps"):
+    done = resume.load(optimizer, curve) if resume else 0
+    for _ in range(done):
+        next(batches)
+    for step in progress.bar(range(done, steps), "training", "steps"):
         rate = learning_rate_at(step, steps, settings["warmup"], peak)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -111,6 +117,8 @@ def fit(
         if step % settings["eval_every"] == 0:
             record(step, value, rate)  # before the update: row 0 is the untrained model
         optimizer.step()
+        if resume and step % settings["eval_every"] == 0 and step + 1 < steps:
+            resume.save(step + 1, optimizer, curve)
     record(steps, value, 0.0)
     model.eval()
     return curve
@@ -134,9 +142,14 @@ def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:
     """Train the base on the corpus as written, mistakes included, and save it to `out`.
 
     With `base.checkpoint` set, that model is checked and copied instead. Only the train split is
-    learnt from, so no frame of the test split is ever seen.
+    learnt from, so no frame of the test split is ever seen. A killed run is resumed.
     """
     numerics.pin()
+    with Resume(out, [corpus], settings=settings) as resume:
+        _pretrain(settings, corpus, out, resume)
+
+
+def _pretrain(settings: dict[str, Any], corpus: Path, out: Path, resume: Resume) -> None:
     options = settings["base"]
     table = files.read_table(corpus, ["text", "split"])
     texts, splits = table["text"].to_pylist(), table["split"].to_pylist()
@@ -161,7 +174,7 @@ def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:
         indices = data.index_batches(len(train), options["batch_size"], order)
         batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
         validation = [data.batch(held_out, vocab)]
-        curve = fit(model, batches, validation, options, _print_row)
+        curve = fit(model, batches, validation, options, _print_row, resume)
     write_curve(out / CURVE_FILE, curve)
     checkpoint.save_model(out, model)
 
@@ -187,6 +200,8 @@ def tune(
 ) -> None:
     """Fine-tune the model in `base` on correct irregular forms and save the result to `out`.
 
+    A killed run is resumed.
+
     Args:
         settings: `tuning`, and `lora` or, for full fine-tuning, `full`.
         method: `full` trains every weight, `lora` and `qlora` an adapter of rank `rank`; for
@@ -199,13 +214,28 @@ def tune(
         rank: the adapter's rank.
     """
     numerics.pin()
+    inputs = [irregular, base / checkpoint.MODEL_FILE, base / checkpoint.CONFIG_FILE]
+    with Resume(out, inputs, settings=settings, run=[method, seed, rank]) as resume:
+        _tune(settings, method, base, irregular, seed, out, rank, resume)
+
+
+def _tune(
+    settings: dict[str, Any],
+    method: str,
+    base: Path,
+    irregular: Path,
+    seed: int,
+    out: Path,
+    rank: int | None,
+    resume: Resume,
+) -> None:
     quantized = checkpoint.read_config(base)[1] is not None
     if quantized != (method == "qlora"):
         kind = "an NF4" if quantized else "a float"
         raise UserError(f"{base}: {kind} base does not fit method {method}; name the other base")
     model = checkpoint.load_model(base)
     examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
-    curve = adapt(model, settings, method, examples, seed, rank, _print_row)
+    curve = adapt(model, settings, method, examples, seed, rank, _print_row, resume)
     write_curve(out / CURVE_FILE, curve)
     if method == "full":
         checkpoint.save_model(out, model)
@@ -221,6 +251,7 @@ def adapt(
     seed: int,
     rank: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    resume: Resume | None = None,
 ) -> list[dict[str, float]]:
     """Fine-tune a model in place and return the curve; `tune` without its files.
 
@@ -232,6 +263,7 @@ def adapt(
         seed: as in `tune`.
         rank: as in `tune`.
         report: as in `fit`.
+        resume: as in `fit`.
     """
     options = dict(settings["tuning"])
     if method == "full":
@@ -249,11 +281,10 @@ def adapt(
     vocab, train = model.config.vocab, examples["train"]
 
     def as_batch(pairs: list[tuple[str, int]]) -> Batch:
-        texts, seen = zip(*pairs, strict=True)
-        return data.batch(texts, vocab, seen)
+        return data.batch([text for text, _ in pairs], vocab, [seen for _, seen in pairs])
 
     order = rng.generator(seed, "tuning", "batches")
     indices = data.index_batches(len(train), options["batch_size"], order)
     batches = (as_batch([train[i] for i in chosen]) for chosen in indices)
     torch.manual_seed(rng.derive_seed(seed, "tuning", "dropout"))
-    return fit(model, batches, [as_batch(examples["val"])], options, report)
+    return fit(model, batches, [as_batch(examples["val"])], options, report, resume)

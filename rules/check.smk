@@ -1,4 +1,4 @@
-"""Stop with one line, and no trace, unless params.yaml is there, is YAML and is valid."""
+"""Stop with one line, and no trace, unless params.yaml is valid and the folders can be written."""
 
 import os
 import sys
@@ -27,3 +27,8 @@ def check(function, *args):
 
 
 check(minituner_settings.load, "params.yaml")
+
+# Of Snakemake itself, which would show where in its own sources it failed, or of jobs, one by one.
+for folder in (".", ".snakemake", "data", "logs", "results"):
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        sys.exit(f"minituner: error: {folder}: read-only; make the folder writable and run again")

@@ -7,6 +7,7 @@ nanosecond, so a replaced file shows.
 """
 
 import base64
+import time
 
 # Small enough to be read in git, which replaces them on checkout: what they are made of is checked.
 IN_GIT = {
@@ -15,6 +16,14 @@ IN_GIT = {
     "results/definition_of_done.md",
     "results/metrics.json",
 }
+
+
+def endtime(record):
+    """The time of change that Snakemake recorded; None in a record cut short by a power loss."""
+    try:
+        return json.loads(record.read_text())["endtime"]
+    except (ValueError, KeyError):
+        return None
 
 
 def foreign_outputs():
@@ -26,7 +35,7 @@ def foreign_outputs():
             continue
         record = kept / "metadata" / name
         if record.exists():
-            unchanged = json.loads(record.read_text())["endtime"] == path.stat().st_mtime
+            unchanged = endtime(record) == path.stat().st_mtime
         else:
             unchanged = not any(
                 output.match(str(path)) for rule in workflow.rules for output in rule.output
@@ -37,13 +46,26 @@ def foreign_outputs():
 
 # Not for the processes of single jobs, nor for DVC, which compares a stage's inputs by content and
 # calls Snakemake with --allowed-rules; nor where all is made or adopted anew. (The parsed options
-# are not at hand yet while the Snakefile is read.)
-if workflow.is_main_process and not {"--allowed-rules", "--forceall", "-F"} & set(sys.argv):
+# are not at hand yet while the Snakefile is read.) Nor while another Snakemake works here, or died
+# here: its lock comes first, and Snakemake says how to lift that.
+UNGUARDED = {"--allowed-rules", "--forceall", "-F", "--unlock"} & set(sys.argv)
+LOCKED = any(Path(".snakemake/locks").glob("*.lock"))
+if workflow.is_main_process and not UNGUARDED and not LOCKED:
+    inputs = [*Path("data").glob("*.*"), *Path("results").rglob("*.*")]
+    inputs += Path("minituner").glob("*.py")
+    future = [path for path in inputs if path.stat().st_mtime > time.time() + 60]
+    if future:
+        # Snakemake would make results of them and then throw these away for being older.
+        sys.exit(
+            f"minituner: error: {future[0]}: changed in the future; set the clock right, or, if it"
+            " was wrong before, run `find data results minituner -newermt now -exec touch {} +`"
+            " and `make sync`"
+        )
     foreign = list(foreign_outputs())
     if foreign:
         others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
         sys.exit(
             f"minituner: error: {foreign[0]}{others}: changed by another program (dvc pull or"
-            " checkout?); run `make sync` to check and adopt what DVC put here, or delete it to"
-            " have it made again, or everything with `snakemake --forceall all`"
+            " checkout?); run `make sync` to check and adopt what DVC put here, or delete it and"
+            f" make it again with `snakemake {foreign[0]}`, or all with `snakemake --forceall all`"
         )

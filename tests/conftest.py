@@ -4,6 +4,7 @@ import minituner  # noqa: F401, I001  first of all, before torch is loaded: it p
 import pyarrow as pa
 import pytest
 import torch
+from tiny_project import finished, project  # noqa: F401  for tests/workflow and tests/faults
 
 from minituner import checkpoint, data, files, numerics
 from minituner.model import MiniGPT, ModelConfig
@@ -83,3 +84,13 @@ def control(tmp_path):
     ]
     files.write_table(tmp_path / "control.parquet", pa.Table.from_pylist(rows))
     return tmp_path / "control.parquet"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A corpus of those sentences."""
+    texts = [p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL]
+    splits = ["train"] * 5 + ["val"] * 2 + ["test"]
+    path = tmp_path / "corpus.parquet"
+    files.write_table(path, pa.table({"text": texts, "split": splits}))
+    return path

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from minituner import numerics
+from minituner.errors import UserError
 from minituner.model import MiniGPT, ModelConfig
 
 
@@ -35,5 +36,5 @@ def test_equal_generators_give_equal_weights_whatever_was_drawn_before(config):
 
 
 def test_too_long_a_sentence_is_refused(model):
-    with pytest.raises(ValueError, match="65 symbols do not fit a context of 64"):
+    with pytest.raises(UserError, match="65 symbols do not fit 64"):
         model(torch.zeros(1, 65, dtype=torch.int64))

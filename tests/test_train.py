@@ -6,7 +6,6 @@ import json
 import pyarrow as pa
 import pytest
 import torch
-from conftest import CONTROL, SENTENCES
 
 from minituner import checkpoint, data, files, qlora, train
 from minituner.errors import UserError
@@ -16,15 +15,6 @@ LORA = {"target_modules": ["q_proj", "v_proj"], "alpha": 4, "dropout": 0.0}
 SETTINGS = {"tuning": TUNING, "lora": LORA, "full": {"learning_rate": 1e-3}}
 MODEL = {"n_layer": 1, "n_head": 2, "d_model": 16, "d_ff": 32, "context": 64}
 BASE = {**TUNING, "checkpoint": None, "seed": 0, "weight_decay": 0.01, "learning_rate": 1e-3}
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    texts = [p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL]
-    splits = ["train"] * 5 + ["val"] * 2 + ["test"]
-    path = tmp_path / "corpus.parquet"
-    files.write_table(path, pa.table({"text": texts, "split": splits}))
-    return path
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])

@@ -3,8 +3,7 @@
 import shutil
 
 import pytest
-
-from .conftest import Project
+from tiny_project import Project
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import re
 
 import pytest
 import yaml
+from tiny_project import ROOT
 
 from minituner import cli, sources
-
-from .conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # Rules whose subcommand has another name, and those that only gather files.

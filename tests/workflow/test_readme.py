@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from .conftest import ROOT
+from tiny_project import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

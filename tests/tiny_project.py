@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 TINY = {
     "subsets": {"train": 40, "val": 20, "test": 30, "control_val": 20, "control_test": 30},
@@ -117,7 +117,7 @@ def finished(tmp_path_factory):
         shutil.copy2(ROOT / name, root / name)
     trace = root.parent / "trace"
     trace.mkdir()
-    shutil.copy(Path(__file__).parent / "trace_imports.py", trace / "sitecustomize.py")
+    shutil.copy(Path(__file__).parent / "workflow" / "trace_imports.py", trace / "sitecustomize.py")
     project = Project(root, trace)
     for section, values in TINY.items():
         project.set(section, **values)

@@ -1,0 +1,116 @@
+"""Faults injected for real, and the page that says what came of each: docs/reliability.md."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tiny_project import BIN, ROOT
+
+ROWS: list[tuple[str, str, str]] = []  # fault, where, outcome: what tests of this session held
+
+
+def pytest_addoption(parser):
+    parser.addoption("--page", action="store_true", help="write docs/reliability.md anew")
+
+
+def pytest_collection_modifyitems(items):
+    """The page comes last, when all others have said what they saw."""
+    items.sort(key=lambda item: item.name == "test_the_page_says_what_the_suite_saw")
+
+
+@pytest.fixture
+def saw():
+    """Called at the end of a test: it held, so the page may say so."""
+    return lambda fault, where, outcome: ROWS.append((fault, where, outcome))
+
+
+def mounted(command, folder):
+    """Run a mount; skip where that takes rights that the tests do not have."""
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting takes root")
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    yield mounted(command, folder)
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def ledger(finished):
+    """SHA-256 of each artifact of the finished project, as `dvc.lock` has it committed."""
+    return hashes(finished.root)
+
+
+def hashes(root):
+    """SHA-256 by path of what the workflow makes in a project; records of provenance left out."""
+    kept = {}
+    for top in ("data", "results"):
+        for path in sorted((root / top).rglob("*")):
+            name = str(path.relative_to(root))
+            if path.is_file() and ".provenance" not in name:
+                kept[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return kept
+
+
+def remove(folder):
+    """Remove the files of a run, as if it had not been made yet."""
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+def start(project, *command):
+    """Start a command in a project, in a process group of its own, and do not wait."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
+    environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=project.root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds=300):
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def end(process):
+    """Kill what is left of a process group; its output so far."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    return process.communicate()[0]
+
+
+def finish(project, ledger):
+    """The next `snakemake all` ends with the ledger's bytes and leaves nothing to do.
+
+    `trained` is named too: Snakemake does not miss an adapter if what was made of it is there.
+    """
+    project.run("snakemake", "trained", "all")
+    assert hashes(project.root) == ledger
+    assert project.jobs() == {}
+
+
+PAGE = ROOT / "docs" / "reliability.md"
+FUZZED = Path(__file__).parent.parent / "fuzz" / "counts.json"

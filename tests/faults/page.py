@@ -1,0 +1,51 @@
+"""docs/reliability.md, from what the suite saw and what fuzzing counted."""
+
+import json
+
+
+def markdown(rows, fuzzed):
+    """The page.
+
+    Args:
+        rows: fault, where, outcome of each test that held.
+        fuzzed: what `python -m tests.fuzz --out` wrote.
+    """
+    lines = [
+        "# Reliability",
+        "",
+        "What was done to the project and what came of it. `make reliability` does it all again",
+        "and writes this page; CI injects the same faults and fails if the page differs.",
+        "",
+        "## Faults injected",
+        "",
+        "Each on a tiny project that runs the whole workflow, with real processes and disks.",
+        '"The same bytes" are those of a run without the fault, file by file.',
+        "",
+        "| fault | where | outcome |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in sorted(set(rows))),
+        "",
+        "## Bad inputs tried",
+        "",
+        "Valid files spoilt at random: bits, bytes and pieces changed, cut, repeated or inserted;",
+        "values, types and names replaced with hostile ones. Each case must be accepted or refused",
+        "with one line, without a traceback, a hang, a write outside its own folder, a program",
+        "started, a pickle, or memory for what a file merely claims.",
+        "",
+        "| input | cases | accepted | refused in one line | failed |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    columns = ("cases", "accepted", "refused", "failed")
+    total = dict.fromkeys(columns, 0)
+    for target in fuzzed["targets"].values():
+        counts = {column: target.get(column, 0) for column in columns}
+        total = {column: total[column] + counts[column] for column in columns}
+        cells = [f"{counts[column]:,}" for column in columns]
+        lines.append(f"| {' | '.join([target['input'], *cells])} |")
+    lines.append(f"| **all** | {' | '.join(f'{total[column]:,}' for column in columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def read_counts(path):
+    """What the last `make fuzz` counted."""
+    return json.loads(path.read_text(encoding="utf-8"))

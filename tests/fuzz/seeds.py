@@ -1,0 +1,90 @@
+"""Valid inputs that fuzzing starts from: the smallest files of each kind, made once a process."""
+
+import contextlib
+import functools
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
+from minituner import checkpoint, files, nf4, numerics, qlora, subsets
+from minituner.corpus import build
+from minituner.lora import lora_layers, wrap_minigpt_with_lora
+from minituner.model import MiniGPT, ModelConfig
+from minituner.tables import VERB_COLUMNS
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = (
+    ",".join(VERB_COLUMNS)
+    + """
+go,irregular,go,go|go|goes,went,gone,will go,
+walk,regular,walk,walk|walk|walks,walked,walked,will walk,welk|waught
+"""
+)
+TEMPLATES = """kind,text,person,tense,verb
+subject,I,1sg,,
+subject,you,2sg,,
+subject,she,3sg,,
+time,today,,infinitive,
+time,today,,present_simple,
+time,then,,past_simple,
+time,so far,,past_participle,
+time,soon,,simple_future,
+object,home,,,go
+object,home,,,walk
+"""
+CORPUS = {
+    "seed": 0,
+    "noise": dict.fromkeys(
+        "over_regularized missing_third_person_s bare_stem double_marked past_for_participle "
+        "inflected_after_modal".split(),
+        0.1,
+    ),
+    "splits": {"train": 0.4, "val": 0.3, "test": 0.3},
+}
+SUBSETS = dict.fromkeys(("train", "val", "test", "control_val", "control_test"), 1) | {
+    "seed": 1,
+    "unseen_cells": [],
+}
+
+
+def _subset(split: str, probe: bool | None) -> dict:
+    row = dict.fromkeys(("id", "verb_lemma", "tense", "person", "frame"), "x")
+    row |= {"text": "go: then I went home.", "prompt": "go: then I ", "form": "went"}
+    row |= {"alternatives": ["goed"], "split": split}
+    return row if probe is None else row | {"probe": probe}
+
+
+@functools.cache
+def folder(path: Path) -> Path:
+    """`path`, filled with a whole small project: settings, CSV files, Parquet files and models."""
+    path.mkdir(parents=True)
+    (path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (path / "verbs.csv").write_text(VERBS)
+    (path / "templates.csv").write_text(TEMPLATES)
+    with contextlib.redirect_stdout(io.StringIO()):
+        build({"corpus": CORPUS}, path / "verbs.csv", path / "templates.csv", path / "c.parquet")
+    for name, probe, schema in (
+        ("irregular", False, subsets.IRREGULAR_SCHEMA),
+        ("control", None, subsets.CONTROL_SCHEMA),
+    ):
+        rows = [_subset(split, probe) for split in ("train", "val", "test")]
+        files.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
+    vocab = "\n" + "".join(sorted(set("go: then I went home. goed")))
+    config = ModelConfig(vocab, n_layer=1, n_head=2, d_model=8, d_ff=16, context=32)
+    model = MiniGPT(config, numerics.generator(0, "fuzz"))
+    checkpoint.save_model(path / "base", model)
+    quantization = {
+        "quant_type": "nf4",
+        "modules": qlora.block_linears(model),
+        "blocksize": 64,
+        "double_quant": True,
+    }
+    checkpoint.save_model(path / "nf4", nf4.replace_linears(model, **quantization), quantization)
+    tuned = wrap_minigpt_with_lora(checkpoint.load_model(path / "base"), 2, 4.0)
+    for layer in lora_layers(tuned).values():
+        torch.nn.init.ones_(layer.lora_B)
+    checkpoint.save_adapter(path / "adapter", tuned, path / "base")
+    return path
