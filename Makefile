@@ -71,7 +71,7 @@ sync: $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc che
 # A store elsewhere, remembered in .dvc/config.local.
 remote: $(STAMP)
 ifdef REMOTE
-	@$(ENV) dvc remote modify --local local url "$(abspath $(REMOTE))"
+	@$(ENV) dvc remote modify --local local url "$(if $(findstring ://,$(REMOTE)),$(REMOTE),$(abspath $(REMOTE)))"
 endif
 
 # requirements-peers.lock holds what the peers add to requirements.lock.
