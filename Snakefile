@@ -39,6 +39,7 @@ include: "rules/page.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
+include: "rules/scale.smk"
 include: "rules/guard.smk"
 
 

@@ -175,6 +175,12 @@ def _scaling(args: argparse.Namespace) -> None:
     scaling_plot.report(args.steps, args.out, args.page)
 
 
+def _throughput(args: argparse.Namespace) -> None:
+    from minituner import throughput
+
+    throughput.report(args.benchmarks, args.overhead, args.rules, args.out)
+
+
 def _provenance(args: argparse.Namespace) -> None:
     from minituner import lineage
 
@@ -299,6 +305,10 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     step.add_argument("--method", choices=("lora", "qlora"), required=True)
     scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
     scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
+    command(
+        "throughput", _throughput, "work out what a sweep at scale takes",
+        "benchmarks", "overhead", "rules", "out",
+    )  # fmt: skip
     command("environment", _environment, "write down packages, CPU and numerics mode", "out")
     command(
         "reproduce", _reproduce, "hold a rebuilt project against the recorded one",

@@ -53,7 +53,16 @@ class Services:
 
     def __enter__(self):
         self.folder.mkdir(parents=True)
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def begin(self):
+        """Start the processes and wait until they serve."""
+        raise NotImplementedError
 
     def __exit__(self, *_):
         for name in reversed(list(self.running)):
@@ -62,7 +71,8 @@ class Services:
     def start(self, name, *command, **options):
         with open(self.folder / f"{name}.out", "a") as out:
             self.running[name] = subprocess.Popen(
-                list(map(str, command)),
+                # Should this process be killed, its services end as well.
+                ["setpriv", "--pdeathsig", "TERM", *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -112,13 +122,13 @@ class Slurm(Services):
         SlurmdTimeout=10
         AccountingStorageType=accounting_storage/none
         JobAcctGatherType=jobacct_gather/none
-        NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=12000
-        NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=12000
+        NodeName=DEFAULT CPUs=4 RealMemory=12000
+        NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Weight=1
+        NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} Weight=2
         PartitionName=main Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
     """
 
-    def __enter__(self):
-        super().__enter__()
+    def begin(self):
         self.folder.chmod(0o755)
         config = self.folder / "etc" / "slurm.conf"
         config.parent.mkdir()
@@ -151,11 +161,9 @@ class Slurm(Services):
         for node in self.NODES:
             self.start_node(node)
         wait_for(lambda: set(self.states().values()) == {"IDLE"}, "idle nodes")
-        return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(Exception):
-            self.client("scancel", "--user=root", "--signal=KILL")
+        with contextlib.suppress(subprocess.SubprocessError, TimeoutError):
             self.client("scancel", "--user=root")
             wait_for(lambda: not self.client("squeue", "--noheader"), "the end of all jobs", 10)
         super().__exit__()
@@ -219,8 +227,7 @@ class Ssh(Services):
         super().__init__(folder)
         self.home = home
 
-    def __enter__(self):
-        super().__enter__()
+    def begin(self):
         (port,) = free_ports(1)
         keys = self.home / ".ssh"
         keys.mkdir(mode=0o700)
@@ -249,7 +256,6 @@ class Ssh(Services):
         self.store = self.folder / "store"
         self.store.mkdir()
         self.url = f"ssh://root@{HERE}:{port}{self.store}"
-        return self
 
 
 class WebDav(Services):
@@ -259,8 +265,7 @@ class WebDav(Services):
         super().__init__(folder)
         self.packages = packages
 
-    def __enter__(self):
-        super().__enter__()
+    def begin(self):
         (port,) = free_ports(1)
         root = self.folder / "root"
         self.store = root / "store"
@@ -274,4 +279,3 @@ class WebDav(Services):
         )
         wait_for(lambda: listens(port), "wsgidav")
         self.url = f"webdav://{HERE}:{port}/store"
-        return self

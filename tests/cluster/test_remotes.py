@@ -49,15 +49,15 @@ def objects(server):
 
 
 def test_what_one_checkout_pushes_another_pulls_and_has_nothing_to_run(origin, clone, server):
-    origin.make("push", f"REMOTE={server.url}")
-    clone.make("pull", f"REMOTE={server.url}")
+    origin.make("REMOTES=", "push", f"REMOTE={server.url}")
+    clone.make("REMOTES=", "pull", f"REMOTE={server.url}")
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
     assert hashes(clone) == hashes(origin)
 
 
 def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server):
-    origin.make("remote", f"REMOTE={server.url}")
+    origin.make("REMOTES=", "remote", f"REMOTE={server.url}")
     push = subprocess.Popen(
         [BIN / "dvc", "push", "--jobs", "1"],
         cwd=origin.root,
@@ -71,25 +71,25 @@ def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server):
     os.killpg(push.pid, signal.SIGKILL)
     assert push.wait() == -signal.SIGKILL
     before = len(objects(server))
-    assert clone.make("pull", f"REMOTE={server.url}", ok=False).returncode != 0
-    origin.make("push")
+    assert clone.make("REMOTES=", "pull", f"REMOTE={server.url}", ok=False).returncode != 0
+    origin.make("REMOTES=", "push")
     assert len(objects(server)) > before
-    clone.make("pull")
+    clone.make("REMOTES=", "pull")
     assert clone.jobs() == {}
     assert hashes(clone) == hashes(origin)
 
 
 def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, server):
-    origin.make("push", f"REMOTE={server.url}")
+    origin.make("REMOTES=", "push", f"REMOTE={server.url}")
     victim = max(objects(server), key=lambda path: path.stat().st_size)
     damaged = bytearray(victim.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     victim.write_bytes(damaged)
-    done = clone.make("pull", f"REMOTE={server.url}", ok=False)
+    done = clone.make("REMOTES=", "pull", f"REMOTE={server.url}", ok=False)
     assert done.returncode != 0
     assert hashes(clone).items() <= hashes(origin).items()
     print(done.stdout)
     victim.unlink()
-    origin.make("push")
-    clone.make("pull")
+    origin.make("REMOTES=", "push")
+    clone.make("REMOTES=", "pull")
     assert hashes(clone) == hashes(origin)
