@@ -19,8 +19,7 @@ from minituner.errors import UserError
 RUNS, CORES = 10_000, 16  # runs; slots a node
 QUEUE, POLL = 100, 5.0  # as in profiles/slurm
 NODES, GROUPS = (1, 4, 16, 64, 256), (1, 10, 100)
-# What is asked for at the first try: so many times the most that was measured, but no less than.
-MEMORY, TIME, LEAST_MB, LEAST_MINUTES = 1.5, 5, 500, 5
+MEMORY, TIME = 1.5, 10  # what is asked for at the first try, as a multiple of the most measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +73,7 @@ def simulate(runs: int, group: int, slots: int, queue: int, costs: Costs) -> Out
 
 
 def measured(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """Rule → the seconds and peak MB of each of its jobs, from Snakemake's benchmark files.
+    """Rule → the core-seconds and peak MB of each of its jobs, from Snakemake's benchmark files.
 
     Raises:
         UserError: if there are none, or one is not such a file.
@@ -84,7 +83,7 @@ def measured(folder: Path) -> dict[str, list[dict[str, float]]]:
         lines = path.read_text(encoding="utf-8").splitlines()
         try:
             row = dict(zip(lines[0].split("\t"), lines[-1].split("\t"), strict=True))
-            values = {"s": float(row["s"]), "max_rss": float(row["max_rss"])}
+            values = {"cpu_time": float(row["cpu_time"]), "max_rss": float(row["max_rss"])}
         except (IndexError, KeyError, ValueError):
             raise UserError(
                 f"{path}: no benchmark of Snakemake's; delete it and run snakemake --forceall all"
@@ -100,11 +99,14 @@ def measured(folder: Path) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def needed(jobs: Sequence[dict[str, float]]) -> tuple[int, int]:
-    """MB and minutes to ask for, in steps of 500 MB and 5 minutes."""
-    memory = math.ceil(MEMORY * max(job["max_rss"] for job in jobs) / 500) * 500
-    minutes = math.ceil(TIME * max(job["s"] for job in jobs) / 60 / 5) * 5
-    return max(memory, LEAST_MB), max(minutes, LEAST_MINUTES)
+def needed(jobs: Sequence[dict[str, float]], own_mb: float) -> tuple[int, int]:
+    """MB and minutes to ask for, in steps of 500 MB and 5 minutes.
+
+    A job on a cluster runs inside two Snakemakes, of `own_mb` each.
+    """
+    memory = MEMORY * max(job["max_rss"] for job in jobs) + 2 * own_mb
+    minutes = TIME * max(job["cpu_time"] for job in jobs) / 60
+    return math.ceil(memory / 500) * 500, max(math.ceil(minutes / 5), 1) * 5
 
 
 def declared(folder: Path) -> dict[str, tuple[int, int]]:
@@ -148,7 +150,7 @@ def as_markdown(
     asked: dict[str, tuple[int, int]],
 ) -> str:
     """The page: what jobs need, what executors add, and what a sweep would take."""
-    mean = {rule: sum(job["s"] for job in each) / len(each) for rule, each in jobs.items()}
+    mean = {rule: sum(job["cpu_time"] for job in each) / len(each) for rule, each in jobs.items()}
     work = mean["train"] + mean["evaluate"]
     lines = [
         "# A sweep at scale",
@@ -159,18 +161,20 @@ def as_markdown(
         "",
         "## What a job needs",
         "",
-        f"A rule asks for {MEMORY} × the largest peak, in steps of 500 MB, and {TIME} × the "
-        f"longest time, in steps of 5 minutes and at least {LEAST_MINUTES}; each retry for as much "
-        "again (`grown` in `rules/common.smk`). `threads` is 1 everywhere: more would not give the "
-        "same bytes, and the sweep is parallel by itself.",
+        f"A rule asks for {MEMORY} × the largest peak and the memory of the two Snakemakes around "
+        f"a job on a cluster, {added['snakemake_mb']:.0f} MB each, in steps of 500 MB; and for "
+        f"{TIME} × the longest time, in steps of 5 minutes. Each retry asks for as much again "
+        "(`grown` in `rules/common.smk`). Times are core-seconds, since the machine was busy. "
+        "`threads` is 1 everywhere: more would not give the same bytes, and the sweep is parallel "
+        "by itself.",
         "",
-        "| rule | jobs | longest, s | peak, MB | mem_mb: needed | asked for "
+        "| rule | jobs | longest, core-s | peak, MB | mem_mb: needed | asked for "
         "| runtime, min: needed | asked for |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for rule, each in sorted(jobs.items()):
         if rule in asked:
-            need, ask = needed(each), asked[rule]
+            need, ask = needed(each, added["snakemake_mb"]), asked[rule]
             lines.append(
                 f"| {rule} | {len(each)} | {max(job['s'] for job in each):.1f} "
                 f"| {max(job['max_rss'] for job in each):.0f} "
@@ -182,7 +186,7 @@ def as_markdown(
         "",
         "Empty jobs, in seconds. *One after another*: what one job more adds to the whole; with an "
         "executor this includes its looks at the queue, here every second. *In its slot*: how long "
-        "Slurm says that the job held it. *Member*: the same for each job of a group of ten. "
+        "Slurm says that the job held it. *Member*: the same for each job of a group of five. "
         "*Submission*: from one `sbatch` of Snakemake's to the next, with all slots shut.",
         "",
         "| executor | one after another | in its slot | member | submission |",
@@ -197,7 +201,7 @@ def as_markdown(
         "",
         f"## {RUNS:,} runs",
         "",
-        f"A run is one `train` and one `evaluate`: {work:.1f} s of work, the mean of those "
+        f"A run is one `train` and one `evaluate`: {work:.1f} core-seconds, the mean of those "
         f"measured. Simulated by `minituner/throughput.py` for nodes of {CORES} slots, with twice "
         f"as many jobs in the queue as there are slots (`--jobs`) and a look at it every {POLL:g} "
         "s. Slurm's own lists, a slow shared disk and the time in which Snakemake plans are "

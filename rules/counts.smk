@@ -13,7 +13,7 @@ rule counts:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=grown(2000),
+        mem_mb=grown(1000),
         runtime=grown(5),
     params:
         settings=settings("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks"),

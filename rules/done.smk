@@ -19,7 +19,7 @@ rule judge:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=grown(2000),
+        mem_mb=grown(1000),
         runtime=grown(5),
     params:
         settings=settings("definition_of_done", "sweep"),

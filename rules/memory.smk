@@ -15,7 +15,7 @@ rule memory:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=grown(2000),
+        mem_mb=grown(1500),
         runtime=grown(5),
     params:
         settings=settings("lora", "tuning.batch_size", "sweep.qlora_ranks"),

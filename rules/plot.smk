@@ -19,8 +19,8 @@ rule plot:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=grown(2000),
-        runtime=grown(10),
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("definition_of_done", "sweep"),
         out=subpath(output[0], parent=True),

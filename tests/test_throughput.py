@@ -62,10 +62,11 @@ def measured(tmp_path):
                                 ("train/full_s0", 9, 500), ("evaluate/base", 4, 400),
                                 ("base", 200, 800)]:  # fmt: skip
         path = tmp_path / "benchmarks" / f"{name}.tsv"
-        files.write_text(path, f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{peak}\n")
+        files.write_text(path, f"s\tmax_rss\tcpu_time\n99\t{peak}\t{seconds}\n")
     slurm = {"start_s": 9, "latency_s": 6, "slot_s": 5, "member_s": 2, "submit_s": 0.1}
     local = {"start_s": 2, "latency_s": 0.1}
-    overhead = {"local": local, "cluster-generic": slurm, "slurm": slurm, "load": 0.5}
+    overhead = {"local": local, "cluster-generic": slurm, "slurm": slurm}
+    overhead |= {"load": 0.5, "snakemake_mb": 150}
     files.write_json(tmp_path / "overhead.json", overhead)
     rules = "rule train:\n    resources:\n        mem_mb=grown(1000),\n        runtime=grown(5),\n"
     files.write_text(tmp_path / "rules" / "train.smk", rules)
@@ -81,8 +82,8 @@ def page(folder):
 
 def test_the_page_says_what_was_measured_needed_and_asked_for(measured):
     text = page(measured)
-    assert "| train | 2 | 14.0 | 600 | 1000 | 1000 | 5 | 5 |" in text
-    assert "16.0 s of work" in text  # the mean of 10 and 14, and 4
+    assert "| train | 2 | 14.0 | 600 | 1500 | 1000 | 5 | 5 |" in text
+    assert "16.0 core-seconds" in text  # the mean of 10 and 14, and 4
     assert "| slurm | 6.00 | 5.00 | 2.00 | 0.10 |" in text
     assert text.count("| 10,000 |") == len(throughput.NODES)
     assert page(measured) == text

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ EXECUTORS = {
     ],
 }
 REMOTE = ["--seconds-between-status-checks", "1", "--latency-wait", "5"]
-MANY = 9
+MANY = 4
 
 
 class Bench:
@@ -148,10 +149,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         with Slurm(Path(folder) / "services") as slurm:
             bench = Bench(slurm, Path(folder))
-            found = {name: in_sequence(bench, name) for name in EXECUTORS}
+            found = {"local": in_sequence(bench, "local")}
+            # So far no child was larger than Snakemake.
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+            found |= {name: in_sequence(bench, name) for name in ("cluster-generic", "slurm")}
             found["slurm"]["member_s"] = in_a_group(bench)
             for name in ("cluster-generic", "slurm"):
                 found[name]["submit_s"] = submission(bench, name)
+    found["snakemake_mb"] = peak
     found["load"] = os.getloadavg()[0]
     files.write_json(out, found)
 
