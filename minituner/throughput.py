@@ -176,7 +176,7 @@ def as_markdown(
         if rule in asked:
             need, ask = needed(each, added["snakemake_mb"]), asked[rule]
             lines.append(
-                f"| {rule} | {len(each)} | {max(job['s'] for job in each):.1f} "
+                f"| {rule} | {len(each)} | {max(job['cpu_time'] for job in each):.1f} "
                 f"| {max(job['max_rss'] for job in each):.0f} "
                 f"| {need[0]} | {ask[0]} | {need[1]} | {ask[1]} |"
             )

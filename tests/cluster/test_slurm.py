@@ -22,5 +22,6 @@ def test_a_job_past_its_time_limit_is_tried_again_with_more_time(runs, finished)
     outcome = runs["limited"].outcome()
     held = outcome[runs["limited"].held]
     assert (held["state"], held["limit"]) == ("TIMEOUT", "1:00")
-    assert [row["state"] for row in outcome.values() if row["limit"] == "2:00"] == ["COMPLETED"]
+    *_, last = outcome.values()  # the second try; the third where the machine is very busy
+    assert (last["state"], last["limit"] in ("2:00", "3:00")) == ("COMPLETED", True)
     assert hashes(runs["limited"].project).items() <= hashes(finished).items()
