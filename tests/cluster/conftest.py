@@ -33,12 +33,12 @@ def need(*programs, extra):
 
 
 def hashes(project):
-    """Every file of data/ and results/ → the hash of its bytes."""
+    """Every file of data/ and results/ → the hash of its bytes, records of provenance left out."""
     return {
         str(path.relative_to(project.root)): files.sha256(path)
         for folder in ("data", "results")
         for path in sorted((project.root / folder).rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != ".provenance"
     }
 
 
