@@ -71,8 +71,9 @@ push: record remote ## record the results and publish them to the store
 
 pull: $(STAMP) remote ## fetch the published results; nothing is then left to run
 	@$(ENV) dvc pull || { \
-	    echo "minituner: error: the store lacks some results; run make push in the checkout that" \
-	        "has them, name another store with REMOTE=/path, or run make all" >&2; exit 1; }
+	    echo "minituner: error: the store lacks some results or holds them damaged (docs/cluster.md);" \
+	        "run make push in the checkout that has them, name another store with REMOTE=/path, or" \
+	        "run make all" >&2; exit 1; }
 	@$(MAKE) --no-print-directory sync
 
 sync: $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc checkout)

@@ -68,7 +68,8 @@ class Bench:
         command = ["snakemake", "--quiet", "all", *EXECUTORS[executor], *options]
         if executor != "local":
             command += REMOTE
-        with open(work / "log", "w") as log:
+        self.log = work / "log"
+        with open(self.log, "w") as log:
             return subprocess.Popen(
                 [*command, "--config", f"n={n}"],
                 cwd=work,
@@ -84,7 +85,7 @@ class Bench:
         begin = time.monotonic()
         process = self.start(executor, n, *options)
         if process.wait(600):
-            sys.exit(f"benchmarks.cluster: error: {executor}: see the log below {self.folder}")
+            sys.exit(f"benchmarks.cluster: error: {executor}: {self.log.read_text()}")
         return time.monotonic() - begin
 
     def held(self, known: set[str]) -> dict[str, float]:

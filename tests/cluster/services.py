@@ -117,7 +117,7 @@ class Slurm(Services):
         SlurmdParameters=config_overrides
         ReturnToService=2
         MpiDefault=none
-        MinJobAge=300
+        MinJobAge=3600
         KillWait=2
         SlurmdTimeout=10
         AccountingStorageType=accounting_storage/none

@@ -87,8 +87,9 @@ def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, se
     victim.write_bytes(damaged)
     done = clone.make("REMOTES=", "pull", f"REMOTE={server.url}", ok=False)
     assert done.returncode != 0
-    assert hashes(clone).items() <= hashes(origin).items()
-    print(done.stdout)
+    assert "holds them damaged" in done.stdout
+    # What is small enough for git to hold is there; nothing that is there has other bytes.
+    assert hashes(clone).items() < hashes(origin).items()
     victim.unlink()
     origin.make("REMOTES=", "push")
     clone.make("REMOTES=", "pull")
