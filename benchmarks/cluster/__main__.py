@@ -21,7 +21,7 @@ from tests.cluster.services import Slurm, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = """
 rule all:
-    input: expand("out/{i}", i=range(int(config["n"])))
+    input: expand("out/{i}", i=range(int(config["count"])))
 
 rule one:
     output: "out/{i}"
@@ -71,7 +71,7 @@ class Bench:
         self.log = work / "log"
         with open(self.log, "w") as log:
             return subprocess.Popen(
-                [*command, "--config", f"n={n}"],
+                [*command, "--config", f"count={n}"],
                 cwd=work,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
