@@ -19,12 +19,17 @@ BASE = "results/base/model.safetensors"
 EXTRAS = {"slurm": ROOT / ".venv-slurm", "remotes": ROOT / ".venv-remotes"}
 
 
-def need(*programs, extra):
-    """Skip, and say why, unless the programs and the packages of an extra are there."""
+@pytest.fixture(scope="session", autouse=True)
+def asked_for():
+    """Nothing here is part of `make test`, not even the tiny project that these tests start from."""
     if not os.environ.get("MINITUNER_CLUSTER"):
         pytest.skip("run by `make cluster`")
     if os.geteuid():
         pytest.skip("its services are started as root")
+
+
+def need(*programs, extra):
+    """Skip, and say why, unless the programs and the packages of an extra are there."""
     for program in programs:
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed and could not be")
