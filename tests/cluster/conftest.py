@@ -21,7 +21,7 @@ EXTRAS = {"slurm": ROOT / ".venv-slurm", "remotes": ROOT / ".venv-remotes"}
 
 @pytest.fixture(scope="session", autouse=True)
 def asked_for():
-    """Nothing here is part of `make test`, not even the tiny project that these tests start from."""
+    """Nothing here is part of `make test`, not even the tiny project that these tests need."""
     if not os.environ.get("MINITUNER_CLUSTER"):
         pytest.skip("run by `make cluster`")
     if os.geteuid():
