@@ -49,8 +49,9 @@ cluster: $(STAMP) slurm remotes services ## test on a real Slurm, with stores on
 # Installed, not started (RUNLEVEL): the tests start their own, in folders of their own.
 services:
 	@(for name in munged slurmctld slurmd sbatch /usr/sbin/sshd; do command -v $$name || exit; done) \
-	    > /dev/null || { apt-get -q update && \
-	        RUNLEVEL=1 apt-get -q install --yes --no-install-recommends munge slurmctld slurmd slurm-client openssh-server; } > .apt.log 2>&1 || \
+	    > /dev/null || { apt-get -q update && RUNLEVEL=1 apt-get -q install --yes \
+	        --no-install-recommends munge slurmctld slurmd slurm-client openssh-server; \
+	    } > .apt.log 2>&1 || \
 	    echo "cluster: Debian's Slurm or sshd cannot be had here (.apt.log); its tests are skipped"
 
 reproduce: $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
