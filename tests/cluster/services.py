@@ -5,7 +5,6 @@ Nothing under /etc or /run is read or written, so a Slurm of the machine's own s
 
 import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -42,6 +41,14 @@ def wait_for(done, what, seconds=30):
 def listens(port):
     with socket.socket() as probe:
         return probe.connect_ex((HERE, port)) == 0
+
+
+def processes_in(namespace):
+    """The processes of a mount namespace, zombies left out."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it just ended
+            if os.readlink(folder / "ns" / "mnt") == namespace:
+                yield int(folder.name)
 
 
 class Services:
@@ -166,6 +173,8 @@ class Slurm(Services):
         with contextlib.suppress(subprocess.SubprocessError, TimeoutError):
             self.client("scancel", "--user=root")
             wait_for(lambda: not self.client("squeue", "--noheader"), "the end of all jobs", 10)
+        for node in self.running.keys() & set(self.NODES):
+            self.crash(node)  # with whatever a job has left behind
         super().__exit__()
 
     def start_node(self, node):
@@ -179,20 +188,18 @@ class Slurm(Services):
         self.start(node, "unshare", "--mount", "sh", "-c", mounted, Path(config).parent, node)
 
     def crash(self, node):
-        """What a power cut does to a node: its slurmd, job managers and jobs end without a word."""
+        """What a power cut does to a node: its slurmd, job managers and jobs end without a word.
+
+        They are the processes of the node's own mount namespace.
+        """
+        namespace = os.readlink(f"/proc/{self.running[node].pid}/ns/mnt")
+        if namespace != os.readlink("/proc/self/ns/mnt"):
+            while inside := list(processes_in(namespace)):
+                for process in inside:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+                time.sleep(0.1)
         self.stop(node, signal.SIGKILL)
-        here = {
-            row["id"] for row in self.jobs() if (row["state"], row["node"]) == ("RUNNING", node)
-        }
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                command = (folder / "cmdline").read_bytes()
-                job = re.match(rb"slurmstepd: \[(\d+)", command) or re.search(
-                    rb"\0SLURM_JOB_ID=(\d+)", (folder / "environ").read_bytes()
-                )
-                mine = str(self.folder).encode() in (folder / "environ").read_bytes()
-                if mine and job and job[1].decode() in here:
-                    os.kill(int(folder.name), signal.SIGKILL)
 
     def client(self, *command):
         """What a Slurm command prints."""
