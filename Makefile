@@ -8,14 +8,16 @@ EXAMPLE ?= examples/spanish
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 PEERS := .venv/.peers
+REMOTES := .venv-remotes/.installed
 # Snakemake's and DVC's jobs find their programs through PATH.
-ENV := PATH="$(BIN):$$PATH"
+ENV := PATH="$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/.venv-remotes$${PYTHONPATH:+:$$PYTHONPATH}"
 
 FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
     --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all example test lint fuzz reliability audit peers reproduce record push pull sync remote lock deps clean
+.PHONY: help all example test lint fuzz reliability audit peers slurm remotes services cluster \
+    reproduce record push pull sync remote lock deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -53,6 +55,21 @@ audit: $(STAMP) ## look the pinned packages up among known vulnerabilities, wher
 
 peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
 
+slurm: .venv-slurm/.installed ## add Snakemake's executor for Slurm, in .venv-slurm (docs/cluster.md)
+
+remotes: $(REMOTES) ## add DVC's stores at ssh:// and webdav://, in .venv-remotes
+
+cluster: $(STAMP) slurm remotes services ## test on a real Slurm, with stores on real servers (as root, on Debian)
+	@$(ENV) MINITUNER_CLUSTER=1 pytest -q tests/cluster
+
+# Installed, not started (RUNLEVEL): the tests start their own, in folders of their own.
+services:
+	@(for name in munged slurmctld slurmd sbatch /usr/sbin/sshd; do command -v $$name || exit; done) \
+	    > /dev/null || { apt-get -q update && RUNLEVEL=1 apt-get -q install --yes \
+	        --no-install-recommends munge slurmctld slurmd slurm-client openssh-server; \
+	    } > .apt.log 2>&1 || \
+	    echo "cluster: Debian's Slurm or sshd cannot be had here (.apt.log); its tests are skipped"
+
 reproduce: $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
 	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"
 	@rebuilt=$$(mktemp -d) && git clone --quiet . "$$rebuilt" && cd "$$rebuilt" && \
@@ -71,8 +88,9 @@ push: record remote ## record the results and publish them to the store
 
 pull: $(STAMP) remote ## fetch the published results; nothing is then left to run
 	@$(ENV) dvc pull || { \
-	    echo "minituner: error: the store lacks some results; run make push in the checkout that" \
-	        "has them, name another store with REMOTE=/path, or run make all" >&2; exit 1; }
+	    echo "minituner: error: the store lacks some results or holds them damaged (docs/cluster.md);" \
+	        "run make push in the checkout that has them, name another store with REMOTE=/path, or" \
+	        "run make all" >&2; exit 1; }
 	@$(MAKE) --no-print-directory sync
 
 sync: $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc checkout)
@@ -84,23 +102,27 @@ sync: $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc che
 	@echo "up to date: snakemake all and dvc repro have nothing to run"
 
 # A store elsewhere, remembered in .dvc/config.local.
-remote: $(STAMP)
+remote: $(STAMP) $(if $(findstring ://,$(REMOTE)),$(REMOTES))
 ifdef REMOTE
-	@$(ENV) dvc remote modify --local local url "$(abspath $(REMOTE))"
+	@$(ENV) dvc remote modify --local local url "$(if $(findstring ://,$(REMOTE)),$(REMOTE),$(abspath $(REMOTE)))"
 endif
 
-# requirements-peers.lock holds what the peers add to requirements.lock.
-lock: ## write both lock files anew from pyproject.toml
+# The lock of an extra holds what it adds to requirements.lock.
+lock: ## write all lock files anew from pyproject.toml
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
 	{ sed -n '/^#/p' requirements.lock; $(FREEZE); } > requirements.lock.new
-	.venv-lock/bin/python -m pip install --quiet --constraint requirements.lock.new '.[peers]'
-	{ sed -n '/^#/p' requirements-peers.lock; \
-	  $(FREEZE) | grep --invert-match --line-regexp --fixed-strings --file requirements.lock.new; \
-	} > requirements-peers.lock.new
 	mv requirements.lock.new requirements.lock
-	mv requirements-peers.lock.new requirements-peers.lock
+	set -e; for extra in peers slurm remotes; do \
+	    lock=requirements-$$extra.lock; \
+	    .venv-lock/bin/python -m pip install --quiet --constraint requirements.lock ".[$$extra]"; \
+	    { sed -n '/^#/p' $$lock; \
+	      $(FREEZE) | grep --invert-match --line-regexp --fixed-strings --file requirements.lock; \
+	    } > $$lock.new; \
+	    mv $$lock.new $$lock; \
+	    .venv-lock/bin/python -m pip uninstall --quiet --yes --requirement $$lock; \
+	done
 	rm -rf .venv-lock
 
 deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
@@ -122,4 +144,12 @@ $(STAMP): requirements.lock pyproject.toml
 $(PEERS): requirements-peers.lock $(STAMP)
 	@echo "adding PEFT, transformers and bitsandbytes to .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
+	@touch $@
+
+# Beside .venv, not in it. With Slurm's executor installed and no controller to answer, each call of
+# snakemake takes 11 s.
+.venv-%/.installed: requirements-%.lock $(STAMP)
+	@echo "installing the packages of the extra $* into $(@D) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	    --target $(@D) -r $<
 	@touch $@

@@ -41,6 +41,7 @@ include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
 include: "rules/benchmarks.smk"
 include: "rules/science.smk"
+include: "rules/scale.smk"
 include: "rules/guard.smk"
 include: "rules/stop.smk"
 

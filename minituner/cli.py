@@ -216,6 +216,12 @@ def _showcase(args: argparse.Namespace) -> None:
     showcase.show(args.results, args.page)
 
 
+def _throughput(args: argparse.Namespace) -> None:
+    from minituner import throughput
+
+    throughput.report(args.benchmarks, args.overhead, args.rules, args.out)
+
+
 def _provenance(args: argparse.Namespace) -> None:
     from minituner import lineage
 
@@ -353,6 +359,10 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     findings.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
     text = "write a run's results between the markers of a page"
     command("showcase", _showcase, text, "results", "page")
+    command(
+        "throughput", _throughput, "work out what a sweep at scale takes",
+        "benchmarks", "overhead", "rules", "out",
+    )  # fmt: skip
     command("environment", _environment, "write down packages, CPU and numerics mode", "out")
     command(
         "reproduce", _reproduce, "hold a rebuilt project against the recorded one",

@@ -15,8 +15,8 @@ rule base:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         settings=settings("model", "base"),
         out=subpath(output[0], parent=True),

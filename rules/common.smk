@@ -51,6 +51,11 @@ def sources(command):
     return [here(file) for file in minituner_sources.of(command)]
 
 
+def grown(first):
+    """A resource that each retry asks more of: a job killed at its limit gets another chance."""
+    return lambda wildcards, attempt: first * attempt
+
+
 def model(folder):
     """The files of a model in a folder."""
     return [f"{folder}/model.safetensors", f"{folder}/config.json"]

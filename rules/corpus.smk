@@ -13,8 +13,8 @@ rule corpus:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("corpus"),
         made_from=options(MADE_FROM),

@@ -13,8 +13,8 @@ rule counts:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks"),
         out=subpath(output[0], parent=True),

@@ -19,8 +19,8 @@ rule judge:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("definition_of_done", "sweep"),
         out=subpath(output[0], parent=True),
@@ -49,8 +49,8 @@ rule gate:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     shell:
         "python -m minituner gate --judged {input.judged} --out {output}"
         " 2>&1 >> {log} | tee -a {log} >&2"

@@ -16,8 +16,8 @@ rule evaluate:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(1500),
+        runtime=grown(5),
     params:
         base=base_option,
         adapter=adapter_option,
@@ -46,8 +46,8 @@ rule agreement:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(1500),
+        runtime=grown(5),
     params:
         adapters=[f"results/train/{run}" for run in COMPARED],
     shell:
@@ -73,8 +73,8 @@ rule summarize:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("evaluate"),
         out=subpath(output[0], parent=True),

@@ -15,8 +15,8 @@ rule memory:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(1500),
+        runtime=grown(5),
     params:
         settings=settings("lora", "tuning.batch_size", "sweep.qlora_ranks"),
         out=subpath(output[0], parent=True),

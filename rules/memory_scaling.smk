@@ -19,8 +19,8 @@ rule scaling_step:
     # As many as there are: alone on the machine, since it asks how much memory is available.
     threads: 1024
     resources:
-        mem_mb=20000,
-        runtime="60m",
+        mem_mb=grown(20000),
+        runtime=grown(60),
     shell:
         "python -m minituner step --shape {wildcards.shape} --method {wildcards.method}"
         " --out {output}"
@@ -47,8 +47,8 @@ rule memory_scaling:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(2000),
+        runtime=grown(5),
     shell:
         "python -m minituner scaling --steps {input.steps} --out results/memory_scaling"
         " --page docs"

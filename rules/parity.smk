@@ -13,7 +13,7 @@ rule parity:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="10m",
+        mem_mb=grown(4000),
+        runtime=grown(10),
     shell:
         "python -m benchmarks.parity --out {output}" " 2>&1 >> {log} | tee -a {log} >&2"

@@ -19,8 +19,8 @@ rule plot:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("definition_of_done", "sweep"),
         out=subpath(output[0], parent=True),

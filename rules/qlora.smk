@@ -15,8 +15,8 @@ rule qlora:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(1500),
+        runtime=grown(5),
     params:
         settings=settings("lora", "tuning"),
         out=subpath(output[0], parent=True),

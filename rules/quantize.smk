@@ -13,8 +13,8 @@ rule quantize:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("nf4"),
         out=subpath(output[0], parent=True),

@@ -14,7 +14,7 @@ rule reproducibility:
     # As many as there are: its own builds use them all.
     threads: 1024
     resources:
-        mem_mb=4000,
-        runtime="60m",
+        mem_mb=grown(4000),
+        runtime=grown(60),
     shell:
         "python -m benchmarks.reproducibility --out {output} 2>&1 >> {log} | tee -a {log} >&2"

@@ -15,8 +15,8 @@ rule subsets:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     params:
         settings=settings("subsets"),
         verbs=options(VERBS),

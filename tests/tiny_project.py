@@ -40,11 +40,12 @@ class Project:
 
     root: Path
     trace: Path | None = None
+    extra: dict = dataclasses.field(default_factory=dict)  # environment variables
 
-    def run(self, *command, ok=True):
-        """Run a command as a user would; return it with what it printed."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
-        environment |= {
+    def environment(self):
+        """A user's environment, whatever this one holds."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
+        kept |= {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.root.parent),
             "DVC_SITE_CACHE_DIR": str(self.root.parent / "site"),
@@ -53,11 +54,15 @@ class Project:
             **{f"GIT_{who}_EMAIL": "tester@example.org" for who in ("AUTHOR", "COMMITTER")},
         }
         if self.trace:
-            environment |= {"PYTHONPATH": str(self.trace), "MINITUNER_TRACE": str(self.trace)}
+            kept |= {"PYTHONPATH": str(self.trace), "MINITUNER_TRACE": str(self.trace)}
+        return kept | self.extra
+
+    def run(self, *command, ok=True):
+        """Run a command as a user would; return it with what it printed."""
         done = subprocess.run(
             list(map(str, command)),
             cwd=self.root,
-            env=environment,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -13,6 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DIRECT = [
     Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
 ]
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev"})
 
 
 def pins(lines):
@@ -37,9 +39,10 @@ def test_the_lock_satisfies_what_pyproject_asks_for():
         assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
 
 
-def test_the_peers_lock_satisfies_its_extra_and_pins_nothing_twice():
-    locked = lock("requirements-peers.lock")
-    for requirement in map(Requirement, PROJECT["optional-dependencies"]["peers"]):
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_lock_of_an_extra_satisfies_it_and_pins_nothing_twice(extra):
+    locked = lock(f"requirements-{extra}.lock")
+    for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
         version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
     assert not locked.keys() & lock().keys()
@@ -70,7 +73,7 @@ def test_what_is_installed_here_is_what_the_lock_says():
 def test_no_registry_is_named():
     for name in (
         "requirements.lock",
-        "requirements-peers.lock",
+        *(f"requirements-{extra}.lock" for extra in EXTRAS),
         "environment.yml",
         "Makefile",
         "pyproject.toml",

@@ -1,0 +1,91 @@
+"""A run of the tiny project on Slurm, in the background."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.workflow.conftest import ROOT, TINY, Project, project_files
+
+PROFILE = ["snakemake", "--profile", "profiles/slurm"]
+# Impatient, because everything is near.
+FAST = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
+FAST += ["--latency-wait", "5", "--slurm-keep-successful-logs"]
+
+
+class Run:
+    """A fresh tiny project whose jobs are on their way through Slurm."""
+
+    def __init__(self, slurm, packages, root, *arguments):
+        self.slurm = slurm
+        for name in project_files():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+        extra = slurm.environment | {"PYTHONPATH": str(packages)}
+        self.project = Project(root, extra=extra)
+        for section, values in TINY.items():
+            self.project.set(section, **values)
+        self.log = root.parent / "log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [*PROFILE, *FAST, *arguments],
+                cwd=root,
+                env=self.project.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def said(self):
+        return self.log.read_text()
+
+    def finish(self, seconds=600):
+        """Wait for the end, which must be a success."""
+        status = self.process.wait(seconds)
+        assert status == 0, self.said()
+
+    def ids(self):
+        """The Slurm ids of this run's jobs, in order."""
+        return re.findall(r"SLURM jobid (\d+)", self.said())
+
+    def running(self, rule):
+        """The running Slurm job that holds a process of this run's `rule`, and that process."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                if [b"-m", b"minituner", rule.encode()] == command[1:4]:
+                    if (folder / "cwd").resolve() == self.project.root:
+                        environment = (folder / "environ").read_bytes()
+                        job = re.search(rb"SLURM_JOB_ID=(\d+)", environment)[1].decode()
+                        return job, int(folder.name)
+            except (OSError, TypeError):
+                continue  # it just ended
+        return None
+
+    def hold(self, rule):
+        """Bring the running job of a rule to a halt, as a hung disk would; its Slurm id or None."""
+        found = self.running(rule)
+        if found:
+            os.kill(found[1], signal.SIGSTOP)
+            return found[0]
+        return None
+
+    def jobs_of_rules(self):
+        """Rule → the Slurm jobs whose logs show it."""
+        found = {}
+        for log in (self.project.root / ".snakemake" / "slurm_logs").rglob("*.log"):
+            for rule in re.findall(r"^rule (\w+):", log.read_text(), re.M):
+                found.setdefault(rule, set()).add(log.stem)
+        return found
+
+    def outcome(self):
+        """Slurm id → what became of it, for all jobs of this run."""
+        return {row["id"]: row for row in self.slurm.jobs() if row["id"] in self.ids()}
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
