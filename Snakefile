@@ -31,6 +31,7 @@ include: "rules/memory.smk"
 include: "rules/evaluate.smk"
 include: "rules/plot.smk"
 include: "rules/done.smk"
+include: "rules/docs.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
@@ -41,6 +42,7 @@ localrules:
     all,
     trained,
     qlora_trained,
+    docs,
 
 
 rule all:
@@ -49,3 +51,4 @@ rule all:
     input:
         "results/gate.txt",
         REPORTS,
+        "results/values.json",

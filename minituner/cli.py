@@ -33,6 +33,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "summarize": ("evaluate",),
     "plot": ("definition_of_done", "sweep"),
     "judge": ("definition_of_done", "sweep"),
+    "values": ("definition_of_done",),
 }
 
 
@@ -127,6 +128,18 @@ def _gate(args: argparse.Namespace) -> None:
     from minituner import judge
 
     judge.gate(args.judged, args.out)
+
+
+def _values(args: argparse.Namespace) -> None:
+    from minituner import values
+
+    values.write(_settings(args), args.results, args.out)
+
+
+def _fill(args: argparse.Namespace) -> None:
+    from minituner import pages
+
+    pages.fill(args.values, Path(), args.check)
 
 
 def _step(args: argparse.Namespace) -> None:
@@ -239,6 +252,9 @@ def build_parser() -> argparse.ArgumentParser:
     command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
     command("judge", _judge, "judge the results by the definition of done", "results", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
+    command("values", _values, "collect the figures that the pages quote", "results", "out")
+    fill = command("fill", _fill, "write those figures into README and docs/", "values")
+    fill.add_argument("--check", action="store_true", help="only say what is out of date")
     step = command("step", _step, "measure one step at any shape", "out")
     step.add_argument("--shape", required=True, help="a preset or n_layer=…,d_model=…")
     step.add_argument("--method", choices=("lora", "qlora"), required=True)

@@ -18,6 +18,7 @@ GATHER = {"trained", "qlora_trained"}
 FILE = {"train_full": "train", "agreement": "evaluate", "summarize": "evaluate"} | {
     "judge": "done",
     "gate": "done",
+    "values": "docs",
 }
 
 
