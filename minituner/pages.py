@@ -6,6 +6,7 @@ A table stands on lines of its own between them. Pictures are copied from the re
 """
 
 import difflib
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -55,10 +56,11 @@ def filled(text: str, values: dict[str, str], page: Path) -> tuple[str, list[str
 
 
 def _difference(shown: str, new: str) -> str:
-    """What a page says and what is true; of a table the first row that differs."""
-    pairs = zip([*shown.splitlines(), ""], [*new.splitlines(), ""], strict=False)
-    old, now = next(((a, b) for a, b in pairs if a != b), ("fewer rows", "more"))
-    return f"says {old!r}, the results say {now!r}"
+    """What a page says and what is true; of a table the first cell that differs."""
+    old, now = ([cell.strip() for cell in re.split(r"[|\n]", text)] for text in (shown, new))
+    pairs = itertools.zip_longest(old, now, fillvalue="nothing")
+    before, after = next(((a, b) for a, b in pairs if a != b), (shown, new))
+    return f"says {before!r}, the results say {after!r}"
 
 
 def _stale_pictures(hashes: dict[str, str], root: Path) -> Iterator[tuple[str, Path]]:

@@ -5,7 +5,7 @@ A result with an interval reads `99.5 % [99.1, 99.8]`. The names:
     test.UNIT.METRIC      UNIT of the summary: base, full, lora_r4 (every seed of the rank), …
     judged.METRIC         the one adapter that is judged; also judged.name and judged.rank
     judged_rank.METRIC    its rank over all seeds; `judged_qlora` that rank's QLoRA
-    bar.NAME              a bar of the definition of done
+    bar.NAME, done.N.es   a bar of the definition of done; whether one is met, in Spanish
     counts.REGIME.COLUMN  by formula; REGIME: full, lora_r1 or lora_r8_all (all Linears)
     memory.REGIME.COLUMN  measured
     verdict, table.NAME   whole tables in Markdown
@@ -48,11 +48,6 @@ def with_interval(metric: str, row: Any) -> str:
     form, factor, unit = FORMATS[metric]
     value, low, high = (form.format(factor * row[key]) for key in ("value", "low", "high"))
     return f"{value}{unit} [{low}, {high}]"
-
-
-def point(text: str) -> str:
-    """The same without its interval."""
-    return text.partition(" [")[0]
 
 
 def of_summary(summary: pd.DataFrame, judged: str) -> dict[str, str]:
@@ -100,10 +95,12 @@ def of_memory(memory: pd.DataFrame, rank: int) -> dict[str, str]:
         lines.append(f"| {' | '.join([row['regime'], *cells])} |")
         found |= {f"memory.{key}.{b}": cell for b, cell in zip(COUNTED, cells, strict=True)}
         found[f"memory.{key}.linears"] = f"{row['linears_bytes_measured']:,}"
-    lora, qlora = rows[f"lora_r{rank}"], rows[f"qlora_r{rank}"]
-    for part in ("weights", "linears"):
-        saving = lora[f"{part}_bytes_measured"] / qlora[f"{part}_bytes_measured"]
-        found[f"memory.{part}_saving"] = f"{saving:.2f}"
+    if {f"lora_r{rank}", f"qlora_r{rank}"} <= rows.keys():  # else QLoRA has no run at that rank
+        for part in ("weights", "linears"):
+            lora, qlora = (
+                rows[f"{m}_r{rank}"][f"{part}_bytes_measured"] for m in ("lora", "qlora")
+            )
+            found[f"memory.{part}_saving"] = f"{lora / qlora:.2f}"
     differences = [
         abs(row[f"{bucket}_bytes_measured"] - row[f"{bucket}_bytes_predicted"])
         for row in rows.values()
@@ -180,6 +177,8 @@ def collect(settings: dict[str, Any], results: Path) -> dict[str, str]:
         "bar.agreement": f"{bars['agreement']:g}",
         "ablation.size": f"{width} × {height}",
     }
+    for number, criterion in enumerate(verdict["criteria"], 1):
+        values[f"done.{number}.es"] = "sí" if criterion["met"] else "**NO**"
     agreement = tables["evaluate/agreement"]
     moved = dict(zip(agreement["adapter"].fillna("none"), agreement["mean_abs"], strict=True))
     values["agreement.none"] = f"{moved['none']:.3f}"

@@ -2,14 +2,14 @@
 
     python docs/labs/03_fine_tune.py
 
-Theory: docs/theory/01_sft_and_forgetting.md. Takes about 20 seconds. The experiment proper is
+Theory: docs/theory/01_sft_and_forgetting.md. Takes 10 to 20 seconds. The experiment proper is
 `snakemake all`: more verbs, a larger model, every rank, five seeds, and intervals.
 """
 
+import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import copy
 from pathlib import Path
 
-import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import torch
 
 from minituner import corpus, data, evaluate, grammar, numerics, rng, settings, tables, train
@@ -18,8 +18,8 @@ from minituner.model import MiniGPT, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("go", "eat", "see", "walk", "play", "want")  # three irregular, three regular
-SHAPE = {"n_layer": 2, "n_head": 4, "d_model": 48, "d_ff": 192}
-BASE = {"steps": 300, "learning_rate": 0.01, "warmup": 30, "eval_every": 300}
+SHAPE = {"n_layer": 2, "n_head": 4, "d_model": 32, "d_ff": 128}
+BASE = {"steps": 300, "learning_rate": 0.015, "warmup": 30, "eval_every": 300}
 TUNING = {"steps": 60, "learning_rate": 0.002, "warmup": 6, "eval_every": 60}
 RUNS = {  # name: rank, and whether the loss is on the form alone
     "LoRA r=1": (1, True),
@@ -119,14 +119,12 @@ def main() -> None:
         numbers = f"{m['accuracy']:8.0%}  {m['margin']:+6.2f}  {m['perplexity']:.3f}{against}"
         print(f"   {name:32}{numbers}")
 
-    print("3. What one verb's forms get, given `go: yesterday she `:")
-    go = next(row for row in tests[0] if row["verb_lemma"] == "go")
-    go = go | {"prompt": "go: yesterday she ", "form": "went", "alternatives": ["goed", "go"]}
-    go["text"] = "go: yesterday she went home."
-    for name in ("base", "LoRA r=1"):
-        (scored,) = evaluate.score(models[name], [go])
-        log_odds = scored["correct_logp"] - scored["rival_logp"]
-        print(f"   {name}: went against {scored['rival']}: log-odds {log_odds:+.2f} nats")
+    print("3. Verb by verb: mean log-odds of the correct past over its best rival, nats.")
+    scored = [evaluate.score(models[name], tests[0]) for name in ("base", "LoRA r=1")]
+    for verb in VERBS[:3]:
+        own = [i for i, row in enumerate(tests[0]) if row["verb_lemma"] == verb]
+        before, after = (sum(rows[i]["margin"] for i in own) / len(own) for rows in scored)
+        print(f"   {verb}: {before:+.2f} before, {after:+.2f} with LoRA r=1")
 
 
 if __name__ == "__main__":
