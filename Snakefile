@@ -51,4 +51,3 @@ rule all:
     input:
         "results/gate.txt",
         REPORTS,
-        "results/values.json",

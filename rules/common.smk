@@ -19,7 +19,7 @@ TABLES = [
     for name in ("counts", "memory")
     for kind in ("parquet", "csv", "md")
 ]
-REPORTS = FIGURES + TABLES + ["results/definition_of_done.md"]
+REPORTS = FIGURES + TABLES + ["results/definition_of_done.md", "results/values.json"]
 
 
 def settings(*sections):

@@ -61,9 +61,11 @@ def test_a_link_of_a_page_leads_to_a_file(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_no_quoted_number_begins_a_line_where_it_would_break_the_paragraph(page):
-    """A comment at the start of a line ends a paragraph; in the middle it does not show."""
-    assert not re.search(r"(?m)^ *<!-- (value|point): .*<!-- end -->", page.read_text("utf-8"))
+def test_no_quote_stands_where_its_comments_would_show_or_break_a_paragraph(page):
+    """A comment at the start of a line ends the paragraph; inside code it is shown as it is."""
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(?m)^ *<!-- (value|point): .*<!-- end -->", text)
+    assert "<!--" not in "".join(re.findall(r"(?s)```.*?```|`[^`\n]+`", text))
 
 
 def test_the_order_of_reading_names_every_page_and_lab():

@@ -28,7 +28,7 @@ def test_after_make_pull_a_fresh_clone_runs_no_job_but_sees_later_changes(clone,
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
     clone.set("evaluate", bootstrap=21)
-    assert set(clone.jobs()) == {"summarize", "plot", "judge", "gate"}
+    assert set(clone.jobs()) == {"summarize", "plot", "judge", "values", "gate"}
     assert clone.stale_stages() == {"evaluate"}
 
 

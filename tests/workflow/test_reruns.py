@@ -6,7 +6,7 @@ import pytest
 
 TUNED = {"train", "train_full", "qlora"}
 SCORED = {"evaluate", "agreement", "summarize"}
-REPORTED = {"plot", "judge", "gate"}
+REPORTED = {"plot", "judge", "values", "gate"}
 AFTER_BASE = {"counts", "quantize", "memory", *TUNED, *SCORED, *REPORTED}
 ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
 
@@ -87,7 +87,7 @@ CHANGES = {
     "a bar": (
         setting("definition_of_done", perplexity_drift=999),
         REPORTED,
-        {"report"},
+        {"report", "values"},
     ),
     "a row of the templates": (
         drop_last_row("data/templates.csv"),
@@ -147,6 +147,7 @@ def test_another_seed_only_adds_jobs(project):
         "summarize": 1,
         "plot": 1,
         "judge": 1,
+        "values": 1,
         "gate": 1,
     }
     assert project.stale_stages() == {"train", "qlora", "evaluate", "report"}
@@ -162,6 +163,7 @@ def test_another_rank_only_adds_jobs(project):
         "summarize": 1,
         "plot": 1,
         "judge": 1,
+        "values": 1,
         "gate": 1,
     }
     assert project.stale_stages() == {"counts", "train", "evaluate", "report"}
