@@ -82,6 +82,16 @@ def fill(values: Path, root: Path, check: bool = False) -> None:
         UserError: with `check`, if anything is stale; else see `filled`.
     """
     known = files.read_json(values)
+    with files.traced():  # pages are no results, so no record of them is kept
+        stale = _bring_up_to_date(known, values, root, check)
+    for line in stale:
+        print(line if check else line.replace("says", "said", 1))
+    if check and stale:
+        raise UserError(f"{stale[0].partition(':')[0]}: out of date; run `snakemake docs`")
+
+
+def _bring_up_to_date(known: dict, values: Path, root: Path, check: bool) -> list[str]:
+    """What was stale, a line each; written anew unless `check`."""
     stale: list[str] = []
     for page in find(root):
         text = page.read_text(encoding="utf-8")
@@ -97,7 +107,4 @@ def fill(values: Path, root: Path, check: bool = False) -> None:
                 raise UserError(f"{source}: not the one {values} speaks of; run snakemake {values}")
             with files.atomic(path) as temporary:
                 shutil.copyfile(source, temporary)
-    for line in stale:
-        print(line if check else line.replace("says", "said", 1))
-    if check and stale:
-        raise UserError(f"{stale[0].partition(':')[0]}: out of date; run `snakemake docs`")
+    return stale

@@ -164,7 +164,7 @@ def collect(settings: dict[str, Any], results: Path) -> dict[str, str]:
     values |= of_memory(tables["memory/memory"], rank)
 
     bars = settings["definition_of_done"]
-    width, height = Image.open(results / "ablation.png").size
+    width, height = Image.open(files.reading(results / "ablation.png")).size
     values |= {
         "judged.name": judged,
         "judged.rank": str(rank),
@@ -192,12 +192,12 @@ def collect(settings: dict[str, Any], results: Path) -> dict[str, str]:
     )
     values["table.runs"] = runs_table(values, units)
     values["table.verbs"] = verbs_table(tables["evaluate/per_verb"], ["base", f"lora_r{rank}"])
-    shown = (results / "definition_of_done.md").read_text(encoding="utf-8")
+    shown = files.reading(results / "definition_of_done.md").read_text(encoding="utf-8")
     values["verdict"] = "\n".join(re.findall(r"(?m)^\|.*", shown))
     return values
 
 
 def write(settings: dict[str, Any], results: Path, out: Path) -> None:
     """Write the values, and the hashes of the figures that pages show, to `out` as JSON."""
-    figures = {name: files.sha256(results / name) for name in FIGURES}
+    figures = {name: files.sha256(files.reading(results / name)) for name in FIGURES}
     files.write_json(out, {"figures": figures, "values": collect(settings, results)})
