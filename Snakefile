@@ -36,6 +36,7 @@ include: "rules/plot.smk"
 include: "rules/weights.smk"
 include: "rules/done.smk"
 include: "rules/page.smk"
+include: "rules/docs.smk"
 include: "rules/memory_scaling.smk"
 include: "rules/parity.smk"
 include: "rules/reproducibility.smk"
@@ -50,6 +51,7 @@ localrules:
     all,
     trained,
     qlora_trained,
+    docs,
 
 
 rule all:

@@ -51,6 +51,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "judge": ("definition_of_done", "sweep"),
     "completions": ("sweep",),
     "report": EVERYTHING,
+    "values": ("definition_of_done",),
 }
 
 REMEDIES = {
@@ -183,6 +184,18 @@ def _gate(args: argparse.Namespace) -> None:
     from minituner import judge
 
     judge.gate(args.judged, args.out)
+
+
+def _values(args: argparse.Namespace) -> None:
+    from minituner import values
+
+    values.write(_settings(args), args.results, args.out)
+
+
+def _fill(args: argparse.Namespace) -> None:
+    from minituner import pages
+
+    pages.fill(args.values, Path(), args.check)
 
 
 def _step(args: argparse.Namespace) -> None:
@@ -345,6 +358,9 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     command("report", _report, "write the page", "data", "results", "templates", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
+    command("values", _values, "collect the figures that the pages quote", "results", "out")
+    fill = command("fill", _fill, "write those figures into README and docs/", "values")
+    fill.add_argument("--check", action="store_true", help="only say what is out of date")
     step = command("step", _step, "measure one step at any shape", "out")
     step.add_argument("--shape", required=True, help="a preset or n_layer=…,d_model=…")
     step.add_argument("--method", choices=("lora", "qlora"), required=True)

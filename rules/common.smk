@@ -28,7 +28,7 @@ TABLES = [
     for kind in ("parquet", "csv", "md")
 ]
 PAGE = "results/report.html"
-REPORTS = FIGURES + TABLES + ["results/definition_of_done.md", PAGE]
+REPORTS = FIGURES + TABLES + ["results/definition_of_done.md", "results/values.json", PAGE]
 
 
 def settings(*sections):

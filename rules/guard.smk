@@ -15,6 +15,7 @@ IN_GIT = {
     "results/definition_of_done.json",
     "results/definition_of_done.md",
     "results/metrics.json",
+    "results/values.json",
 }
 
 

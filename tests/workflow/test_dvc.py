@@ -21,6 +21,7 @@ FILE = {"train_full": "train", "agreement": "evaluate", "summarize": "evaluate"}
     "codes": "weights",
     "completions": "page",
     "report": "page",
+    "values": "docs",
 }
 
 
@@ -146,7 +147,8 @@ def test_dvc_shows_metrics_plots_and_changed_settings(project):
 
 def test_an_experiment_runs_its_stages_and_leaves_both_tools_with_nothing_to_do(project):
     ran = project.run("dvc", "exp", "run", "-S", "definition_of_done.perplexity_drift=998").stdout
-    assert set(re.findall("Running stage '(\\w+)'", ran)) == {"report", "page", "gate"}
+    stages = {"report", "page", "values", "gate"}
+    assert set(re.findall("Running stage '(\\w+)'", ran)) == stages
     assert "998" in (project.root / "params.yaml").read_text()
     assert project.jobs() == {}
     assert project.stale_stages() == set()

@@ -6,7 +6,7 @@ import pytest
 
 TUNED = {"train", "train_full", "qlora"}
 SCORED = {"evaluate", "agreement", "summarize"}
-REPORTED = {"plot", "judge", "completions", "report", "gate"}
+REPORTED = {"plot", "judge", "values", "completions", "report", "gate"}
 ADAPTED = {"spectra", *SCORED, *REPORTED}
 AFTER_BASE = {"counts", "quantize", "memory", "codes", *TUNED, *ADAPTED}
 ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
@@ -88,7 +88,7 @@ CHANGES = {
     "a bar": (
         setting("definition_of_done", perplexity_drift=999),
         REPORTED,
-        {"report", "page"},
+        {"report", "page", "values"},
     ),
     "a row of the templates": (
         drop_last_row("data/templates.csv"),
@@ -151,6 +151,7 @@ def test_another_seed_only_adds_jobs(project):
         "spectra": 1,
         "completions": 1,
         "report": 1,
+        "values": 1,
         "gate": 1,
     }
     assert project.stale_stages() == {"train", "qlora", "evaluate", "weights", "report", "page"}
@@ -169,6 +170,7 @@ def test_another_rank_only_adds_jobs(project):
         "spectra": 1,
         "completions": 1,
         "report": 1,
+        "values": 1,
         "gate": 1,
     }
     assert project.stale_stages() == {"counts", "train", "evaluate", "weights", "report", "page"}

@@ -29,6 +29,21 @@ def test_a_missed_bar_names_its_criterion_and_costs_no_result(project):
     assert "| 1 irregular accuracy" in again.stdout
 
 
+def test_docs_writes_this_runs_figures_into_the_pages(project):
+    """A page that quotes nothing is left alone, a stale one is named and then filled."""
+    for page in [*project.root.glob("README*.md"), *(project.root / "docs").rglob("*.md")]:
+        page.unlink()
+    page = project.root / "README.md"
+    page.write_text("Rank <!-- value: judged.rank -->?<!-- end -->.\n", encoding="utf-8")
+    check = ["minituner", "fill", "--values", "results/values.json", "--check"]
+    stale = project.run("python", "-m", *check, ok=False)
+    assert stale.returncode == 2
+    assert "README.md: line 1: judged.rank: says '?', the results say" in stale.stdout
+    assert "README.md: line 1: judged.rank: said '?'" in project.run("snakemake", "docs").stdout
+    assert project.run("python", "-m", *check).stdout == ""
+    assert project.jobs() == {}
+
+
 def test_a_bad_row_is_shown_as_the_job_put_it_and_nothing_half_written_stays(project):
     with open(project.root / "data" / "verbs.csv", "a", encoding="utf-8") as file:
         file.write("sing,sing\n")
