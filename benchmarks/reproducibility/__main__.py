@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
 from minituner import files, provenance
-from tests.workflow.conftest import TINY, Project, project_files
+from tests.tiny_project import TINY, Project, project_files
 
 CPUS = ("Haswell", "EPYC-Milan")
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from minituner import files
-from tests.workflow.conftest import ROOT, finished  # noqa: F401
+from tests.tiny_project import ROOT, finished  # noqa: F401
 
 from .runs import Run
 from .services import Slurm, wait_for

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.workflow.conftest import BIN, Project
+from tests.tiny_project import BIN, Project
 
 from .conftest import EXTRAS, hashes, need
 from .services import Ssh, WebDav, wait_for

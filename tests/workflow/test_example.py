@@ -3,8 +3,7 @@
 import shutil
 
 import pytest
-
-from .conftest import ROOT, Project, project_files
+from tiny_project import ROOT, Project, project_files
 
 EXAMPLE, MINE = "examples/spanish", "examples/mine"
 
