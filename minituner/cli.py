@@ -109,7 +109,9 @@ def _train(args: argparse.Namespace) -> None:
             f"--rank: {'missing for' if args.rank is None else 'has no meaning for'} "
             f"--method {args.method}; {'add' if args.rank is None else 'drop'} it"
         )
-    values = _settings(args, "train_full" if args.method == "full" else "train")
+    if args.method == "full":
+        args.sections = SECTIONS["train_full"]
+    values = _settings(args)
     train.tune(values, args.method, args.base, args.irregular, args.seed, args.out, rank=args.rank)
 
 
@@ -192,69 +194,8 @@ def _values(args: argparse.Namespace) -> None:
     values.write(_settings(args), args.results, args.out)
 
 
-def _fill(args: argparse.Namespace) -> None:
-    from minituner import pages
-
-    pages.fill(args.values, Path(), args.check)
-
-
-def _step(args: argparse.Namespace) -> None:
-    from minituner import scaling
-
-    scaling.take_step(args.shape, args.method, args.out)
-
-
-def _scaling(args: argparse.Namespace) -> None:
-    from minituner import scaling_plot
-
-    scaling_plot.report(args.steps, args.out, args.page)
-
-
-def _study(args: argparse.Namespace) -> None:
-    from minituner import science
-
-    paths = (args.base, args.nf4, args.irregular, args.control)
-    science.run(_settings(args), *paths, args.seed, args.out)
-
-
-def _findings(args: argparse.Namespace) -> None:
-    from minituner import studies
-
-    studies.report(_settings(args), args.runs, args.out, args.page)
-
-
-def _showcase(args: argparse.Namespace) -> None:
-    from minituner import showcase
-
-    showcase.show(args.results, args.page)
-
-
-def _throughput(args: argparse.Namespace) -> None:
-    from minituner import throughput
-
-    throughput.report(args.benchmarks, args.overhead, args.rules, args.out)
-
-
-def _provenance(args: argparse.Namespace) -> None:
-    from minituner import lineage
-
-    print(lineage.explain(args.file), end="")
-
-
-def _environment(args: argparse.Namespace) -> None:
-    from minituner import reproduce
-
-    reproduce.write_environment(args.out)
-
-
-def _reproduce(args: argparse.Namespace) -> None:
-    from minituner import reproduce
-
-    print(reproduce.compare(args.recorded, args.made), end="")
-
-
-def _settings(args: argparse.Namespace, name: str | None = None) -> dict:
-    return settings.load(args.settings, *SECTIONS[name or args.command])
+def _settings(args: argparse.Namespace) -> dict:
+    return settings.load(args.settings, *args.sections)
 
 
 def _positive(text: str) -> int:
@@ -292,7 +233,7 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
             epilog=epilog and f"examples:\n{textwrap.indent(epilog, '  ')}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, sections=SECTIONS.get(name))
         if name in SECTIONS:
             sub.add_argument(
                 "--settings",
@@ -359,36 +300,10 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     command("report", _report, "write the page", "data", "results", "templates", "out")
     command("gate", _gate, "fail if a criterion is missed", "judged", "out")
     command("values", _values, "collect the figures that the pages quote", "results", "out")
-    fill = command("fill", _fill, "write those figures into README and docs/", "values")
-    fill.add_argument("--check", action="store_true", help="only say what is out of date")
-    step = command("step", _step, "measure one step at any shape", "out")
-    step.add_argument("--shape", required=True, help="a preset or n_layer=…,d_model=…")
-    step.add_argument("--method", choices=("lora", "qlora"), required=True)
-    scaling = command("scaling", _scaling, "draw what the steps measured", "out", "page")
-    scaling.add_argument("--steps", type=Path, nargs="+", required=True, metavar="PATH")
-    study = command(
-        "study", _study, "tune and score every variant of the studies with one seed",
-        "base", "nf4", "irregular", "control", "out",
-    )  # fmt: skip
-    study.add_argument("--seed", type=int, required=True)
-    findings = command("findings", _findings, "write what the studies found", "out", "page")
-    findings.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
-    text = "write a run's results between the markers of a page"
-    command("showcase", _showcase, text, "results", "page")
-    command(
-        "throughput", _throughput, "work out what a sweep at scale takes",
-        "benchmarks", "overhead", "rules", "out",
-    )  # fmt: skip
-    command("environment", _environment, "write down packages, CPU and numerics mode", "out")
-    command(
-        "reproduce", _reproduce, "hold a rebuilt project against the recorded one",
-        "recorded", "made",
-    )  # fmt: skip
-    origin = command("provenance", _provenance, "show what a result came from")
-    origin.add_argument("file", type=Path, metavar="FILE")
     if stage not in commands.choices:
-        from minituner import live
+        from minituner import extras, live
 
+        extras.add(command)
         live.add(parser, command)
     return parser
 

@@ -62,7 +62,9 @@ def environment() -> dict[str, Any]:
 
 def record(args: argparse.Namespace, trace: files.Trace) -> None:
     """Write the record of each file that a subcommand has written."""
-    given = {k: v for k, v in vars(args).items() if k not in ("run", "command", "settings")}
+    given = {
+        k: v for k, v in vars(args).items() if k not in ("run", "command", "settings", "sections")
+    }
     shared = {
         "command": args.command,
         "arguments": json.loads(json.dumps(given, default=str)),

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+COMMAND_LINES = ("cli", "extras")  # whose functions `_NAME` run a subcommand each
 
 
 def of(*commands: str) -> list[str]:
     """The files that some subcommands run, relative to the project, sorted.
 
     These are the command line itself with what it imports at its top, and every module that the
-    subcommands' own functions import, with all that those import wherever it stands. What cli.py
-    imports inside other subcommands' functions is left out.
+    subcommands' own functions import, with all that those import wherever it stands. What is
+    imported inside other subcommands' functions is left out.
 
     Raises:
         KeyError: if there is no such subcommand.
@@ -46,8 +47,8 @@ def _closure(modules: Iterable[str]) -> set[str]:
 @functools.cache
 def _imports_of(module: str) -> frozenset[str]:
     nodes: Iterable[ast.AST] = ast.walk(_tree(module))
-    if module == "cli":
-        # Its functions import one stage each; those are followed by `_stage_modules`.
+    if module in COMMAND_LINES:
+        # Their functions import one stage each; those are followed by `_stage_modules`.
         inside = {
             node
             for function in ast.walk(_tree(module))
@@ -60,10 +61,11 @@ def _imports_of(module: str) -> frozenset[str]:
 
 @functools.cache
 def _stage_modules() -> dict[str, set[str]]:
-    """Subcommand → the modules that its function `_NAME` in cli.py imports."""
+    """Subcommand → the module of its function `_NAME`, and the modules that this imports."""
     return {
-        node.name[1:]: set(_imported(ast.walk(node)))
-        for node in _tree("cli").body
+        node.name[1:]: {module, *_imported(ast.walk(node))}
+        for module in COMMAND_LINES
+        for node in _tree(module).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("_")
     }
 
