@@ -39,7 +39,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "quantize": ("nf4",),
     "memory": ("lora", "tuning.batch_size", "sweep.qlora_ranks"),
     "study": ("science", "lora", "tuning"),
-    "findings": (
+    "studies": (
         "science",
         "evaluate",
         "tuning.learning_rate",

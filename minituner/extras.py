@@ -24,8 +24,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "base", "nf4", "irregular", "control", "out",
     )  # fmt: skip
     study.add_argument("--seed", type=int, required=True)
-    findings = command("findings", _findings, "write what the studies found", "out", "page")
-    findings.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
+    studies = command("studies", _studies, "write what the studies found", "out", "page")
+    studies.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
     text = "write a run's results between the markers of a page"
     command("showcase", _showcase, text, "results", "page")
     command(
@@ -66,7 +66,7 @@ def _study(args: argparse.Namespace) -> None:
     science.run(settings.load(args.settings, *args.sections), *paths, args.seed, args.out)
 
 
-def _findings(args: argparse.Namespace) -> None:
+def _studies(args: argparse.Namespace) -> None:
     from minituner import studies
 
     studies.report(settings.load(args.settings, *args.sections), args.runs, args.out, args.page)

@@ -204,7 +204,11 @@ def _pairs() -> torch.Tensor:
 def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
     n, scales = math.prod(state.shape), state.scales()
-    weight = torch.empty(n, dtype=state.dtype)
+    if state.dtype == torch.float32 and n >= COMPILED:
+        # numpy asks the kernel for large pages: half the time of writing to so much fresh memory.
+        weight = torch.from_numpy(np.empty(n, np.float32))
+    else:
+        weight = torch.empty(n, dtype=state.dtype)
     first = _compiled(_dequantize_blocks, weight, state.blocksize, packed, scales)
     for start in range(first, n, CHUNK):
         part = packed.view(-1)[start // 2 : (start + CHUNK) // 2]

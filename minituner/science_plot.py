@@ -7,7 +7,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from minituner.plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE, save
 
@@ -63,6 +63,7 @@ def loss_panel(axes: Axes, table: pd.DataFrame, settings: dict[str, Any]) -> Non
         margin, drift = margins.loc[[item]], drifts.loc[[item]]
         points(axes, drift["value"], margin["value"], drift, True, color=color, label=item)
         points(axes, drift["value"], margin["value"], margin, False, color=color)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(PERCENT)
     axes.set_xlabel("control perplexity against the base")
     axes.set_ylabel("log-odds margin, nats above the base")

@@ -31,7 +31,7 @@ rule science:
     """Write what the further studies found, with one figure; not part of `all`."""
     input:
         runs=expand("results/science/s{seed}.parquet", seed=config["sweep"]["seeds"]),
-        sources=sources("findings"),
+        sources=sources("studies"),
     output:
         "results/science/findings.parquet",
         multiext("docs/science", ".md", ".png", ".svg"),
@@ -51,6 +51,6 @@ rule science:
         ),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m minituner findings --settings {params.settings:q} --runs {input.runs}"
+        "python -m minituner studies --settings {params.settings:q} --runs {input.runs}"
         " --out {params.out} --page docs/science.md"
         " 2>&1 >> {log} | tee -a {log} >&2"

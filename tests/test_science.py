@@ -98,6 +98,7 @@ def scored(folder, seed, right):
     ("right", "said"),
     [
         ({"base": 0.1}, "A verb left out of tuning is repaired by"),
+        ({"base": 0.1, "without_go": 0.4, "without_eat": 0.4}, "is repaired in part by"),
         ({"base": 0.9}, "A verb left out of tuning is not repaired by"),
         ({"base": 0.95, "without_go": 0.1, "without_eat": 0.1}, "left out of tuning is harmed by"),
     ],

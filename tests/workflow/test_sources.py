@@ -8,7 +8,7 @@ from minituner import cli, sources
 
 # What `snakemake all` runs; the studies are a target of their own.
 COMMANDS = sorted(
-    {"train" if c == "train_full" else c for c in cli.SECTIONS} - {"study", "findings"}
+    {"train" if c == "train_full" else c for c in cli.SECTIONS} - {"study", "studies"}
 ) + ["agreement", "codes", "evaluate", "gate", "spectra"]
 
 
