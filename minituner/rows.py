@@ -67,7 +67,8 @@ def clean(text: str, column: str, fault: Fault) -> str:
 
 
 def shown(text: str) -> str:
-    """A text as a message can hold it."""
+    """A text as a message can hold it: short and on one line."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:61])
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -18,8 +18,8 @@ rule benchmarks:
     # As many as there are: alone on the machine.
     threads: 1024
     resources:
-        mem_mb=8000,
-        runtime="120m",
+        mem_mb=grown(8000),
+        runtime=grown(120),
     params:
         out=subpath(output[0], parent=True),
         page=subpath(output.table, parent=True),

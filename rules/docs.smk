@@ -18,8 +18,8 @@ rule values:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(2000),
+        runtime=grown(5),
     params:
         settings=settings("definition_of_done"),
     shell:
@@ -38,7 +38,7 @@ rule docs:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="5m",
+        mem_mb=grown(1000),
+        runtime=grown(5),
     shell:
         "python -m minituner fill --values {input} 2>&1 | tee {log}"

@@ -18,8 +18,8 @@ rule completions:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         settings=settings("sweep"),
         out=subpath(output[0], parent=True),
@@ -59,8 +59,8 @@ rule report:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(2000),
+        runtime=grown(5),
     params:
         settings=settings(
             "corpus",

@@ -16,8 +16,8 @@ rule study:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="60m",
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         settings=settings("science", "lora", "tuning"),
     shell:
@@ -43,8 +43,8 @@ rule science:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         settings=settings(
             "science", "evaluate", "tuning.learning_rate", "subsets.train", "definition_of_done"

@@ -22,8 +22,8 @@ rule spectra:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         adapters=[f"results/train/{run}" for run in LORA],
         out=subpath(output[0], parent=True),
@@ -51,8 +51,8 @@ rule codes:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="5m",
+        mem_mb=grown(2000),
+        runtime=grown(5),
     params:
         out=subpath(output[0], parent=True),
     shell:

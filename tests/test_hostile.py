@@ -65,7 +65,7 @@ def test_every_file_is_written_through_files_atomic():
         assert any(word in line for word in allowed), f"{place}: {line.strip()}"
 
 
-@pytest.mark.parametrize("lemma", ["; rm -rf x", "$(touch pwned)", "../../x", "a b", "--help"])
+@pytest.mark.parametrize("lemma", ["; rm -rf x", "$(touch pwned)", "../../x", "--help"])
 def test_a_verb_is_a_word_and_nothing_else(tmp_path, lemma):
     from minituner.tables import read_verbs
 

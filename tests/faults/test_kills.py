@@ -1,5 +1,6 @@
 """kill -9 at random moments: what was reached is kept, and the end is the same to the byte."""
 
+import contextlib
 import json
 import os
 import random
@@ -46,7 +47,8 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
         child = int(trainer.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it was quicker
+                os.kill(child, signal.SIGKILL)
         status = int(trainer.stdout.readline())
         assert status in (0, signal.SIGKILL)
         return status == signal.SIGKILL
@@ -56,7 +58,11 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
         pretrain(tmp_path / "whole")
         whole = time.monotonic() - started
         out = tmp_path / "killed" / "base"
-        killed = sum(pretrain(out, random.uniform(0, whole / 5)) for _ in range(MOMENTS))
+        killed = 0
+        for _ in range(10 * MOMENTS):  # some come too late: the run is through
+            killed += pretrain(out, random.uniform(0, whole / 5))
+            if killed == MOMENTS:
+                break
         assert killed == MOMENTS
         pretrain(out)
         trainer.stdin.close()

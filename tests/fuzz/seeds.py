@@ -17,7 +17,7 @@ from minituner.tables import VERB_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
-    ",".join(VERB_COLUMNS)
+    ",".join([*VERB_COLUMNS, "irregularized"])
     + """
 go,irregular,go,go|go|goes,went,gone,will go,
 walk,regular,walk,walk|walk|walks,walked,walked,will walk,welk|waught

@@ -109,7 +109,7 @@ CHANGES = {
         lambda project: project.edit(
             "rules/counts.smk", "--out {params.out}", "--out  {params.out}"
         ),
-        {"counts", "report"},
+        {"counts", "values", "report"},
         {"counts"},
     ),
 }
