@@ -59,15 +59,17 @@ def cut_short(server):
     ]
 
 
-def test_what_one_checkout_pushes_another_pulls_and_has_nothing_to_run(origin, clone, server):
+def test_what_one_checkout_pushes_another_pulls_and_has_nothing_to_run(
+    origin, clone, server, finished
+):
     origin.make("REMOTES=", "push", f"REMOTE={server.url}")
     clone.make("REMOTES=", "pull", f"REMOTE={server.url}")
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
-    assert hashes(clone) == hashes(origin)
+    assert hashes(clone) == hashes(finished)
 
 
-def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server):
+def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server, finished):
     origin.make("REMOTES=", "remote", f"REMOTE={server.url}")
     push = subprocess.Popen(
         [BIN / "dvc", "push", "--jobs", "1"],
@@ -92,10 +94,10 @@ def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server):
     assert len(objects(server)) > before
     clone.make("REMOTES=", "pull")
     assert clone.jobs() == {}
-    assert hashes(clone) == hashes(origin)
+    assert hashes(clone) == hashes(finished)
 
 
-def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, server):
+def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, server, finished):
     origin.make("REMOTES=", "push", f"REMOTE={server.url}")
     victim = max(objects(server), key=lambda path: path.stat().st_size)
     damaged = bytearray(victim.read_bytes())
@@ -105,8 +107,8 @@ def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, se
     assert done.returncode != 0
     assert "holds them damaged" in done.stdout
     # What is small enough for git to hold is there; nothing that is there has other bytes.
-    assert hashes(clone).items() < hashes(origin).items()
+    assert hashes(clone).items() < hashes(finished).items()
     victim.unlink()
     origin.make("REMOTES=", "push")
     clone.make("REMOTES=", "pull")
-    assert hashes(clone) == hashes(origin)
+    assert hashes(clone) == hashes(finished)

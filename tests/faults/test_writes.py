@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from minituner import checkpoint, cli, files, plots, train
+from minituner.optim import AdamW
 from minituner.resume import Resume
 
 from .conftest import finish, mounted, remove
@@ -16,7 +17,7 @@ BIG = 100_000  # bytes, more than the small disk holds
 
 def resumed(folder):
     parameter = torch.nn.Parameter(torch.randn(BIG))
-    optimizer = torch.optim.AdamW([parameter])
+    optimizer = AdamW([{"params": [parameter]}], lr=0.1)
     parameter.grad = torch.ones(BIG)
     optimizer.step()
     with Resume(folder / "base", []) as resume:
