@@ -64,13 +64,13 @@ VARIATIONS = [
     Variation("another order of jobs", build=last_stage_first),
     Variation("DVC's order, stage by stage", ("dvc", "repro")),
     Variation("killed while training, then resumed", build=killed_and_resumed),
-    Variation("a folder with another name", folder="another folder, with blanks"),
-    Variation("another user", (*UNSHARE, *SNAKEMAKE), needs="unshare"),
-    Variation("another time zone", environment={"TZ": "Pacific/Kiritimati"}),
-    Variation("another day", (*FAKETIME, *SNAKEMAKE), needs="faketime"),
-    Variation("another locale", environment={"LC_ALL": "C", "LANG": "tr_TR.UTF-8"}),
-    Variation("another hash seed", environment={"PYTHONHASHSEED": "7"}),
-    Variation("another umask", ("sh", "-c", "umask 077 && exec snakemake all")),
+    Variation(
+        "another folder, user, day, time zone, locale, umask and hash seed, all at once",
+        (*UNSHARE, *FAKETIME, "sh", "-c", "umask 077 && exec snakemake all"),
+        {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "COLUMNS": "40"},
+        "another folder, with blanks",
+        needs="faketime",
+    ),
     Variation(
         "other settings of the libraries",
         environment={
