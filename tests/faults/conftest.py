@@ -23,9 +23,16 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def saw():
-    """Called at the end of a test: it held, so the page may say so."""
-    return lambda fault, where, outcome: ROWS.append((fault, where, outcome))
+def saw(request):
+    """Called at the end of a test with what held: the page must say just that, or will."""
+
+    def row(fault, where, outcome):
+        ROWS.append((fault, where, outcome))
+        if not request.config.getoption("--page"):
+            line = f"| {fault} | {where} | {outcome} |"
+            assert line in PAGE.read_text(encoding="utf-8"), f"{line}: run make reliability"
+
+    return row
 
 
 def mounted(command, folder):

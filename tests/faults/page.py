@@ -46,6 +46,12 @@ def markdown(rows, fuzzed):
     return "\n".join(lines) + "\n"
 
 
+def rows(text):
+    """The rows of the first table of a page."""
+    table = text.partition("| fault ")[2].partition("\n## ")[0].splitlines()[2:]
+    return [tuple(line[2:-2].split(" | ")) for line in table if line]
+
+
 def read_counts(path):
     """What the last `make fuzz` counted."""
     return json.loads(path.read_text(encoding="utf-8"))

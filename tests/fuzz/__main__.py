@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from pathlib import Path
 
@@ -90,7 +89,7 @@ class Watch:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self.outside:
             fault = f"outside its folder: {self.outside[0]}"
-        self.outcome[outcome] += 1
+        self.outcome[name, outcome] += 1
         if fault:
             self.failures.setdefault(f"{name}: {fault[:300]}"[:120], (fault[:300], data.hex()))
 
@@ -101,7 +100,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000, help="of all targets together")
     parser.add_argument("--target", action="append", help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--guided", action="store_true", help="by atheris, one target")
+    parser.add_argument("--guided", action="store_true", help="steered by coverage, with atheris")
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     parser.add_argument("--replay", metavar="HEX", help="one case of one target again")
     options = parser.parse_args()
@@ -137,29 +136,32 @@ def main() -> int:
                 watch.run(name, call, data)
 
         names = options.target or list(targets.TARGETS)
-        report = {}
         if options.replay is not None:
             targets.TARGETS[names[0]][1](
                 root / "seed", root, targets.Choices(bytes.fromhex(options.replay))
             )
             return 0
+
+        def report() -> int:
+            counts = {
+                name: {"input": targets.TARGETS[name][0]}
+                | {kind: n for (of, kind), n in watch.outcome.items() if of == name}
+                | {"cases": sum(n for (of, _), n in watch.outcome.items() if of == name)}
+                for name in names
+            }
+            text = json.dumps({"targets": counts, "failures": watch.failures}, indent=2)
+            print(text, flush=True)
+            if options.out:
+                options.out.write_text(text + "\n", encoding="utf-8")
+            return 1 if watch.failures else 0
+
+        if options.guided:
+            guided(once, names, options, report)  # ends the process
         for name in names:
-            watch.outcome.clear()
-            started, before = time.monotonic(), watch.cases
-            if options.guided:
-                guided(lambda data, name=name: once(name, data), options)
-            else:
-                drawn(lambda data, name=name: once(name, data), options, len(names))
-            report[name] = {"input": targets.TARGETS[name][0], **watch.outcome}
-            report[name]["cases"] = watch.cases - before
-            report[name]["seconds"] = round(time.monotonic() - started, 1)
-            print(name, report[name], file=sys.stderr, flush=True)
+            drawn(lambda data, name=name: once(name, data), options, len(names))
+            print(f"{name}: {watch.cases} cases so far", file=sys.stderr, flush=True)
         os.chdir("/")
-    text = json.dumps({"targets": report, "failures": watch.failures}, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
-    return 1 if watch.failures else 0
+        return report()
 
 
 def drawn(once, options, parts: int) -> None:
@@ -179,12 +181,20 @@ def drawn(once, options, parts: int) -> None:
     each()
 
 
-def guided(once, options) -> None:
-    """Cases steered by the branches that they reach in minituner."""
+def guided(once, names: list[str], options, report) -> None:
+    """Cases steered by the branches that they reach in minituner; the first byte is the target."""
     import atheris
 
-    arguments = [f"-atheris_runs={options.cases}", f"-seed={options.seed + 1}", "-max_len=48"]
-    atheris.Setup([sys.argv[0], *arguments], once)
+    done = 0
+
+    def each(data: bytes) -> None:
+        nonlocal done
+        once(names[data[0] % len(names) if data else 0], data[1:])
+        done += 1
+        if done == options.cases:
+            os._exit(report())  # libFuzzer would leave without a word
+
+    atheris.Setup([sys.argv[0], f"-seed={options.seed + 1}", "-max_len=48"], each)
     atheris.Fuzz()
 
 
