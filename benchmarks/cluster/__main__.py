@@ -125,9 +125,9 @@ def in_a_group(bench: Bench) -> float:
     return group / (1 + MANY)
 
 
-def submission(bench: Bench, executor: str, n: int = 60) -> float:
+def submission(bench: Bench, executor: str, n: int = 20) -> float:
     """Seconds from one submission to the next, while no job may start and take a core."""
-    bench.slurm.client("scontrol", "update", "PartitionName=main", "State=INACTIVE")
+    bench.slurm.client("scontrol", "update", "PartitionName=main", "State=DOWN")
     waiting = ["squeue", "--noheader", "--states=pending", "--format=%V"]
     process = bench.start(executor, n, "--jobs", "1000")
     try:
