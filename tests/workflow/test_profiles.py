@@ -1,0 +1,25 @@
+"""The profiles for clusters against the workflow."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.tiny_project import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+# On their own: all else waits for them.
+ALONE = {"base", "quantize"}
+GATHER = {"trained", "qlora_trained"}
+
+
+@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
+def test_every_small_rule_has_a_group(name):
+    """A rule left out between two of a group would also close a circle that nothing can run."""
+    profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text("utf-8"))
+    rules = {
+        rule
+        for stage in STAGES.values()
+        for rule in re.search(r"--allowed-rules ([\w ]+?) --", stage["cmd"])[1].split()
+    }
+    assert {entry.partition("=")[0] for entry in profile["groups"]} == rules - ALONE - GATHER
