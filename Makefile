@@ -36,7 +36,7 @@ example: $(STAMP) ## the same experiment with a corpus of your own, EXAMPLE=exam
 	@sed -n '/results: begin/,/results: end/p' $(EXAMPLE)/README.md
 
 test: lint ## lint, unit tests, and a small run of the whole workflow
-	@$(ENV) pytest -q --numprocesses auto --dist loadfile
+	@$(ENV) pytest -q --numprocesses auto --dist loadfile --ignore tests/faults
 
 lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 	@$(ENV) ruff check .

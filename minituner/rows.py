@@ -61,7 +61,7 @@ def clean(text: str, column: str, fault: Fault) -> str:
     text = unicodedata.normalize("NFC", text)
     for character in text:
         if not character.isprintable():
-            problem = f"{shown(text)!r} holds the unprintable character {character!r}"
+            problem = f"{text[:60]!r} holds the unprintable character {character!r}"
             raise fault(column, problem, "delete it")
     return text
 

@@ -72,7 +72,7 @@ def verb_rows(results: Path, run: str) -> list[str]:
     """One row a verb and tense: the wrong form most often preferred, and the shares right."""
     columns = ["verb_lemma", "tense", "set", "split", "form", "rival", "chosen"]
     base, tuned = (
-        files.read_table(results / "evaluate" / "runs" / f"{name}.parquet", columns).to_pandas()
+        files.read_table(results / "evaluate" / "runs" / f"{name}.parquet").to_pandas()[columns]
         for name in ("base", run)
     )
     base = base.assign(tuned=tuned["chosen"])

@@ -13,7 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import data, evaluate, files, lora, nf4, numerics, pinning, qlora, train
+from minituner import checkpoint, data, evaluate, files, lora, nf4, numerics, pinning, qlora, train
 from minituner.model import MiniGPT, ModelConfig
 
 Work = Callable[[], object]
@@ -32,8 +32,8 @@ def sentences(n: int) -> list[dict]:
 
 
 def minigpt(d_model: int = 64, n_layer: int = 4) -> MiniGPT:
-    """A MiniGPT of that width, the same at each call."""
-    vocab = data.vocabulary([row["text"] for row in sentences(400)])
+    """A MiniGPT of that width that knows the base's symbols, the same at each call."""
+    vocab = checkpoint.read_config(BASE)[0].vocab
     heads = max(4, d_model // 64)
     config = ModelConfig(vocab, n_layer, heads, d_model, 4 * d_model)
     return MiniGPT(config, numerics.generator(0, "performance"))

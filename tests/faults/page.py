@@ -14,7 +14,7 @@ def markdown(rows, fuzzed):
         "# Reliability",
         "",
         "What was done to the project and what came of it. `make reliability` does it all again",
-        "and writes this page; CI injects the same faults and fails if the page differs.",
+        "and writes this page.",
         "",
         "## Faults injected",
         "",
