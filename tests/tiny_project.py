@@ -113,13 +113,18 @@ def project_files():
                 yield name
 
 
+def copy_project(root):
+    """Put those files into a new folder, times of change included."""
+    for name in project_files():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, root / name)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The tiny project after `snakemake all` and `dvc commit`, all in git. Do not change it."""
     root = tmp_path_factory.mktemp("workflow") / "project"
-    for name in project_files():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, root / name)
+    copy_project(root)
     trace = root.parent / "trace"
     trace.mkdir()
     shutil.copy(Path(__file__).parent / "workflow" / "trace_imports.py", trace / "sitecustomize.py")

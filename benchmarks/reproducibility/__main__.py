@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
 from minituner import files, provenance
-from tests.tiny_project import TINY, Project, project_files
+from tests.tiny_project import TINY, Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,9 +27,7 @@ sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
 
 def make_template(folder: Path) -> None:
     """The files of this checkout with tiny settings, in git."""
-    for name in project_files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+    copy_project(folder)
     project = Project(folder)
     for section, values in TINY.items():
         project.set(section, **values)

@@ -1,9 +1,7 @@
 """The Spanish example, run by the project's own workflow in a folder of its own."""
 
-import shutil
-
 import pytest
-from tiny_project import ROOT, Project, project_files
+from tiny_project import ROOT, Project, copy_project
 
 EXAMPLE, MINE = "examples/spanish", "examples/mine"
 
@@ -12,9 +10,7 @@ EXAMPLE, MINE = "examples/spanish", "examples/mine"
 def made(tmp_path_factory):
     """A copy of the project's files in which README's newcomer copied the example and ran it."""
     root = tmp_path_factory.mktemp("example") / "project"
-    for name in project_files():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, root / name)
+    copy_project(root)
     project = Project(root)
     project.run("cp", "-r", EXAMPLE, MINE)
     project.make("example", f"EXAMPLE={MINE}")
