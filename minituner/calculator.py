@@ -94,7 +94,7 @@ def table(
         Regime("lora", rank, chosen),
         Regime("qlora", rank, chosen, blocksize, double_quant),
     ):
-        row = counts.count(shape, regime, B, T, each)
+        row = counts.count(shape, regime, B * T, each)
         sizes = [row[f"{bucket}_bytes"] for bucket in buckets]
         cells = [regime.name, f"{row['trainable_parameters']:,}"]
         cells += [f"{row['trainable_percent']:.2f} %"]

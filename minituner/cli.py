@@ -1,8 +1,4 @@
-"""The `minituner` command: one subcommand a rule. It parses, calls and reports; no science here.
-
-Each stage's module is imported inside its subcommand, so that making the corpus never loads torch
-and a change to one stage's sources reruns that stage alone (see sources.py).
-"""
+"""The `minituner` command: one subcommand a rule. It parses, calls and reports; no science here."""
 
 import argparse
 import errno
@@ -14,45 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minituner import files, provenance, settings
+from minituner import files, provenance, stages
 from minituner.errors import UserError
-
-# What the report shows, and so is made again for.
-EVERYTHING = (
-    *("corpus", "subsets", "model", "base", "lora", "tuning", "full", "sweep", "nf4", "evaluate"),
-    "definition_of_done",
-)
-# Subcommand → the sections of params.yaml that it may see; the rules pass exactly these.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "corpus": ("corpus",),
-    "subsets": ("subsets",),
-    "base": ("model", "base"),
-    "counts": ("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks"),
-    "train": ("lora", "tuning"),
-    "train_full": (
-        "full",
-        "tuning.steps",
-        "tuning.batch_size",
-        "tuning.warmup",
-        "tuning.eval_every",
-    ),
-    "quantize": ("nf4",),
-    "memory": ("lora", "tuning.batch_size", "sweep.qlora_ranks"),
-    "study": ("science", "lora", "tuning"),
-    "studies": (
-        "science",
-        "evaluate",
-        "tuning.learning_rate",
-        "subsets.train",
-        "definition_of_done",
-    ),
-    "summarize": ("evaluate",),
-    "plot": ("definition_of_done", "sweep"),
-    "judge": ("definition_of_done", "sweep"),
-    "completions": ("sweep",),
-    "report": EVERYTHING,
-    "values": ("definition_of_done",),
-}
 
 REMEDIES = {
     errno.ENOSPC: "free some space and run again",
@@ -61,141 +20,6 @@ REMEDIES = {
     errno.EACCES: "make it readable or the folder writable, and run again",
     errno.EPERM: "make it readable or the folder writable, and run again",
 }
-
-
-def _corpus(args: argparse.Namespace) -> None:
-    from minituner import corpus
-
-    if args.file:
-        corpus.build_from_file(_settings(args), args.file, args.out)
-    elif args.verbs and args.templates:
-        corpus.build(_settings(args), args.verbs, args.templates, args.out)
-    else:
-        raise UserError("corpus: say --file, or --verbs and --templates")
-
-
-def _subsets(args: argparse.Namespace) -> None:
-    from minituner import subsets
-
-    subsets.build(_settings(args), args.corpus, args.verbs, args.irregular, args.control)
-
-
-def _base(args: argparse.Namespace) -> None:
-    from minituner import train
-
-    train.pretrain(_settings(args), args.corpus, args.out)
-
-
-def _counts(args: argparse.Namespace) -> None:
-    from minituner import calculator, counts
-
-    if args.list:
-        print(calculator.presets(), end="")
-    elif args.shape:
-        nf4 = (args.blocksize, args.double_quant, args.bytes)
-        step = (args.batch, args.tokens)
-        print(calculator.table(args.shape, args.rank, args.targets, *nf4, *step), end="")
-    elif args.base and args.out:
-        counts.report(_settings(args), args.base, args.out)
-    else:
-        raise UserError("counts: say --shape NAME, or --base and --out")
-
-
-def _train(args: argparse.Namespace) -> None:
-    from minituner import train
-
-    if (args.rank is None) != (args.method == "full"):
-        raise UserError(
-            f"--rank: {'missing for' if args.rank is None else 'has no meaning for'} "
-            f"--method {args.method}; {'add' if args.rank is None else 'drop'} it"
-        )
-    if args.method == "full":
-        args.sections = SECTIONS["train_full"]
-    values = _settings(args)
-    train.tune(values, args.method, args.base, args.irregular, args.seed, args.out, rank=args.rank)
-
-
-def _quantize(args: argparse.Namespace) -> None:
-    from minituner import qlora
-
-    qlora.quantize_checkpoint(_settings(args), args.base, args.out)
-
-
-def _memory(args: argparse.Namespace) -> None:
-    from minituner import memory
-
-    memory.report(_settings(args), args.base, args.nf4, args.irregular, args.out)
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    from minituner import evaluate
-
-    evaluate.evaluate_run(args.base, args.adapter, args.irregular, args.control, args.out)
-
-
-def _agreement(args: argparse.Namespace) -> None:
-    from minituner import evaluate
-
-    evaluate.agreement(args.base, args.nf4, args.adapters, args.irregular, args.control, args.out)
-
-
-def _summarize(args: argparse.Namespace) -> None:
-    from minituner import summarize
-
-    summarize.summarize(_settings(args), args.runs, args.out)
-
-
-def _plot(args: argparse.Namespace) -> None:
-    from minituner import plots
-
-    plots.draw(_settings(args), args.evaluate, args.train, args.base, args.out)
-
-
-def _judge(args: argparse.Namespace) -> None:
-    from minituner import judge
-
-    judge.judge(_settings(args), args.results, args.out)
-
-
-def _spectra(args: argparse.Namespace) -> None:
-    from minituner import spectra
-
-    spectra.report(args.base, args.adapters, args.irregular, args.evaluate, args.out)
-
-
-def _codes(args: argparse.Namespace) -> None:
-    from minituner import codes
-
-    codes.report(args.base, args.nf4, args.out)
-
-
-def _completions(args: argparse.Namespace) -> None:
-    from minituner import completions
-
-    completions.report(_settings(args), args.results, args.irregular, args.control, args.out)
-
-
-def _report(args: argparse.Namespace) -> None:
-    from minituner import report
-
-    report.report(_settings(args), args.data, args.results, args.templates, args.out)
-    print(f"{args.out}: open it in a browser")
-
-
-def _gate(args: argparse.Namespace) -> None:
-    from minituner import judge
-
-    judge.gate(args.judged, args.out)
-
-
-def _values(args: argparse.Namespace) -> None:
-    from minituner import values
-
-    values.write(_settings(args), args.results, args.out)
-
-
-def _settings(args: argparse.Namespace) -> dict:
-    return settings.load(args.settings, *args.sections)
 
 
 def _positive(text: str) -> int:
@@ -233,29 +57,30 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
             epilog=epilog and f"examples:\n{textwrap.indent(epilog, '  ')}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        sub.set_defaults(run=run, sections=SECTIONS.get(name))
-        if name in SECTIONS:
+        sub.set_defaults(run=run, sections=stages.SECTIONS.get(name))
+        if name in stages.SECTIONS:
             sub.add_argument(
                 "--settings",
                 default="params.yaml",
                 metavar="FILE|JSON",
-                help=f"sections {', '.join(SECTIONS[name])} (default: params.yaml)",
+                help=f"sections {', '.join(stages.SECTIONS[name])} (default: params.yaml)",
             )
         for path in paths:
             sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
         return sub
 
-    corpus = command("corpus", _corpus, "generate the learner corpus", "out")
+    def stage_of(run: Callable[[argparse.Namespace], None], *paths: str) -> argparse.ArgumentParser:
+        text = run.__doc__.rstrip(".")
+        return command(run.__name__, run, text[0].lower() + text[1:], *paths)
+
+    corpus = stage_of(stages.corpus, "out")
     corpus.add_argument("--verbs", type=Path, metavar="PATH", help="the forms, as CSV")
     corpus.add_argument("--templates", type=Path, metavar="PATH", help="the rest, as CSV")
     corpus.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
-    subsets = command(
-        "subsets", _subsets, "draw the irregular-verb subset and the regular-verb control set",
-        "corpus", "irregular", "control",
-    )  # fmt: skip
+    subsets = stage_of(stages.subsets, "corpus", "irregular", "control")
     subsets.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
-    command("base", _base, "pretrain MiniGPT on the corpus", "corpus", "out")
-    counts = command("counts", _counts, "count parameters and bytes by formula")
+    stage_of(stages.base, "corpus", "out")
+    counts = stage_of(stages.counts)
     counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
     counts.add_argument("--out", type=Path, metavar="PATH", help="folder of the tables")
     counts.add_argument("--shape", help="another model: a preset, or n_layer=…,d_model=…,…")
@@ -267,39 +92,27 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     counts.add_argument("--bytes", type=int, choices=(2, 4), default=2, help="of a float (2)")
     counts.add_argument("--batch", type=_positive, default=0, help="sequences, for activations")
     counts.add_argument("--tokens", type=_positive, default=512, help="a sequence (default: 512)")
-    train = command("train", _train, "tune one run", "base", "irregular", "out")
+    train = stage_of(stages.train, "base", "irregular", "out")
     train.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
     train.add_argument("--rank", type=_positive, help="of the adapter; not for --method full")
     train.add_argument("--seed", type=int, required=True)
-    command("quantize", _quantize, "store the base in NF4", "base", "out")
-    command("memory", _memory, "measure a step's memory", "base", "nf4", "irregular", "out")
-    evaluate = command(
-        "evaluate", _evaluate, "score one run on held-out frames",
-        "base", "irregular", "control", "out",
-    )  # fmt: skip
+    stage_of(stages.quantize, "base", "out")
+    stage_of(stages.memory, "base", "nf4", "irregular", "out")
+    evaluate = stage_of(stages.evaluate, "base", "irregular", "control", "out")
     evaluate.add_argument("--adapter", type=Path, metavar="PATH", help="on top of the base")
-    agreement = command(
-        "agreement", _agreement, "compare LoRA on the NF4 base with LoRA on the base",
-        "base", "nf4", "irregular", "control", "out",
-    )  # fmt: skip
+    agreement = stage_of(stages.agreement, "base", "nf4", "irregular", "control", "out")
     agreement.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
-    summarize = command("summarize", _summarize, "summarize all runs, with intervals", "out")
+    summarize = stage_of(stages.summarize, "out")
     summarize.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
-    command("plot", _plot, "draw the figures", "evaluate", "train", "base", "out")
-    command("judge", _judge, "judge the results by the definition of done", "results", "out")
-    spectra = command(
-        "spectra", _spectra, "decompose what the adapters learned",
-        "base", "irregular", "evaluate", "out",
-    )  # fmt: skip
+    stage_of(stages.plot, "evaluate", "train", "base", "out")
+    stage_of(stages.judge, "results", "out")
+    spectra = stage_of(stages.spectra, "base", "irregular", "evaluate", "out")
     spectra.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
-    command("codes", _codes, "count NF4's codes", "base", "nf4", "out")
-    command(
-        "completions", _completions, "continue example prompts",
-        "results", "irregular", "control", "out",
-    )  # fmt: skip
-    command("report", _report, "write the page", "data", "results", "templates", "out")
-    command("gate", _gate, "fail if a criterion is missed", "judged", "out")
-    command("values", _values, "collect the figures that the pages quote", "results", "out")
+    stage_of(stages.codes, "base", "nf4", "out")
+    stage_of(stages.completions, "results", "irregular", "control", "out")
+    stage_of(stages.report, "data", "results", "templates", "out")
+    stage_of(stages.gate, "judged", "out")
+    stage_of(stages.values, "results", "out")
     if stage not in commands.choices:
         from minituner import extras, live
 

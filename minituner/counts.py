@@ -96,19 +96,18 @@ def weights_bytes(shape: Shape, regime: Regime, each: int = FLOAT) -> int:
     return packed + each * (shape.total_parameters() - linears + adapter)
 
 
-def activations_bytes(
-    shape: Shape, regime: Regime, B: int, T: int, looked: int | None = None
-) -> int:
+def activations_bytes(shape: Shape, regime: Regime, symbols: int, looked: int | None = None) -> int:
     """What autograd keeps from the forward pass for the backward pass, float32.
 
     Each operation keeps what its own gradient needs: a Linear its input only where its weight is
     trained (one copy where q, k and v share it), a norm its input and its statistics, GELU its
-    input, attention q, k and v (repeated to the heads of q), its output and a log-sum-exp a row.
+    input or slope, attention q, k and v (repeated to the heads of q), its output and a number each
+    symbol and head for its softmax (the highest score or the logarithm of the sum).
     Below the lowest trained weight nothing is kept at all, which is why a frozen embedding and
-    first norm cost LoRA nothing. Where the loss looks at `looked` of the N positions only, the last
+    first norm cost LoRA nothing. Where the loss looks at `looked` of the N symbols only, the last
     block goes on with those behind its attention; their indices are kept too.
     """
-    N, d, f = B * T, shape.d_model, shape.d_ff
+    N, d, f = symbols, shape.d_model, shape.d_ff
     L = N if looked is None else looked
     full = regime.method == "full"
     trained = set(shape.linears() if full else regime.targets)
@@ -117,18 +116,18 @@ def activations_bytes(
     kept = indices = 0
     flowing = full  # whether anything so far needs a gradient
     for layer in range(shape.n_layer):
-        N, narrowed = B * T, layer == shape.n_layer - 1 and L < B * T
+        N, narrowed = symbols, layer == shape.n_layer - 1 and L < symbols
         kept += N * norm if flowing else 0
         if trained & BEFORE_O:
             kept += N * d
             flowing = True
         if flowing:
-            kept += 4 * N * shape.n_head * shape.head_width + B * shape.n_head * T
+            kept += N * shape.n_head * (4 * shape.head_width + 1)
         if narrowed:
             N, indices = L, L if flowing else 0
         if "o_proj" in trained and (narrowed or not flowing):  # else attention's output serves
             kept += N * shape.n_head * shape.head_width
-        kept += 0 if full else len(trained & BEFORE_O) * B * T * regime.rank  # A x
+        kept += 0 if full else len(trained & BEFORE_O) * symbols * regime.rank  # A x
         flowing |= "o_proj" in trained
         kept += N * norm if flowing else 0
         kept += N * d if trained & {"fc1", "gate_proj", "up_proj"} else 0
@@ -144,8 +143,9 @@ def activations_bytes(
     kept += L * norm
     kept += L * d if full else 0  # the head's input: its weight is trained
     kept += L * shape.vocab_size + 1  # log-softmax, and the sum of the loss's weights
-    # Targets, where they are, and ids for the embedding.
-    return FLOAT * kept + INDEX * (L + indices + (B * T if full else 0))
+    # Targets, where they are, and for the embeddings ids and positions.
+    looked_up = (1 + (shape.positions > 0)) * symbols if full else 0
+    return FLOAT * kept + INDEX * (L + indices + looked_up)
 
 
 def safetensors_bytes(tensors: dict[str, tuple[int, ...]], each: int = FLOAT) -> int:
@@ -166,13 +166,13 @@ def safetensors_bytes(tensors: dict[str, tuple[int, ...]], each: int = FLOAT) ->
 
 
 def count(
-    shape: Shape, regime: Regime, B: int, T: int, each: int = FLOAT, looked: int | None = None
+    shape: Shape, regime: Regime, symbols: int, each: int = FLOAT, looked: int | None = None
 ) -> dict[str, Any]:
     """One row of the table: parameters and the four buckets in bytes, by formula.
 
     `each` is the bytes of a weight that is not quantized and of a gradient: 2 for the customary 16
-    bits, with AdamW's moments still in float32. Activations are float32's; for `looked` see
-    `activations_bytes`.
+    bits, with AdamW's moments still in float32. Activations are float32's, of `symbols` symbols in
+    all sequences together; for `looked` see `activations_bytes`.
     """
     trainable = trainable_parameters_of(shape, regime)
     adapter = 0 if regime.method == "full" else trainable
@@ -189,7 +189,7 @@ def count(
         "gradients_bytes": each * trainable,
         # AdamW: two moments a parameter and a step count a tensor (Loshchilov & Hutter 2019).
         "optimizer_bytes": 2 * FLOAT * trainable + FLOAT * trainable_tensors(shape, regime),
-        "activations_bytes": activations_bytes(shape, regime, B, T, looked),
+        "activations_bytes": activations_bytes(shape, regime, symbols, looked),
     }
     row["total_bytes"] = sum(row[f"{bucket}_bytes"] for bucket in BUCKETS)
     return row
@@ -242,7 +242,7 @@ def report(settings: dict[str, Any], base: Path, out: Path) -> None:
     for regime in progress.bar(regimes(settings), "counting", "regimes"):
         if regime.rank and regime.rank > config.d_model:
             continue
-        row = count(shapes.of(config), regime, B, T)
+        row = count(shapes.of(config), regime, B * T)
         verify(config, regime, row)
         row["adapter_bytes"] = None
         if regime.method != "full":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from minituner.errors import UserError
+from minituner.packing import Packed, pack
 
 BOUNDARY = "\n"  # begins and ends each sentence; also the padding, which no loss looks at
 IGNORE = -100  # torch's cross_entropy skips targets with this value
@@ -73,7 +74,7 @@ def batch(
 
 def needed(
     ids: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+) -> tuple[torch.Tensor | Packed, torch.Tensor | None, torch.Tensor]:
     """The part of a batch that its loss depends on.
 
     Args:
@@ -81,16 +82,19 @@ def needed(
         targets: (B, T), int64, masked with `IGNORE`.
 
     Returns:
-        ids up to the last column with a target, (B, T'); the indices of the L positions with a
-        target among those B·T', or None where each has one; and the L targets.
+        Each sequence up to its last target, packed; the indices of the L symbols with a target
+        among those, or None where each has one; and the L targets. Where every symbol of the batch
+        has a target, `ids` as they are.
     """
     seen = targets != IGNORE
-    width = int(seen.any(0).nonzero().max()) + 1 if seen.any() else ids.shape[1]
-    ids, targets, seen = ids[:, :width], targets[:, :width].flatten(), seen[:, :width].flatten()
     if seen.all():
-        return ids, None, targets
-    looked = seen.nonzero().flatten()
-    return ids, looked, targets[looked]
+        return ids, None, targets.flatten()
+    places = torch.arange(1, ids.shape[1] + 1)
+    lengths = (seen * places).amax(1).clamp(min=1)
+    packed = pack(ids[:, : int(lengths.max())], lengths)
+    seen = seen[:, : packed.reads.shape[1]][packed.own]
+    looked = None if seen.all() else seen.nonzero().flatten()
+    return packed, looked, targets[targets != IGNORE]
 
 
 def index_batches(n: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:

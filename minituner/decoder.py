@@ -121,7 +121,7 @@ class Decoder(nn.Module):
         """Logits (B, T, V) for ids (B, T)."""
         x = self.tok_emb(ids)
         if self.pos_emb is not None:
-            x = x + self.pos_emb.weight[: ids.shape[1]]
+            x = x + self.pos_emb(torch.arange(ids.shape[1]).repeat(len(ids), 1))
         for block in self.blocks:
             x = block(x)
         return F.linear(self.norm(x), (self.head or self.tok_emb).weight)

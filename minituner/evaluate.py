@@ -4,6 +4,7 @@ Every number here is a sum of log-probabilities in nats. Intervals over many row
 are made from these rows by `summarize.py`.
 """
 
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,33 @@ import torch.nn.functional as F
 from minituner import checkpoint, data, files, numerics, progress
 from minituner.errors import UserError
 from minituner.model import MiniGPT
+from minituner.packing import pack
 
 BATCH = 128
 COLUMNS = "id text prompt form alternatives verb_lemma tense person frame split probe set".split()
 
 
 @torch.no_grad()
+def _log_probs(
+    model: MiniGPT,
+    texts: list[str],
+    seen: list[int] | None,
+    parents: list[int] | None = None,
+    shared: list[int] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`symbol_log_probs` in one forward pass; for `parents` and `shared` see `packing.pack`."""
+    ids, targets = data.batch(texts, model.config.vocab, seen)
+    counted = targets != data.IGNORE
+    lengths = (counted * torch.arange(1, ids.shape[1] + 1)).amax(1)
+    packed = pack(ids, lengths, *(x and torch.tensor(x) for x in (parents, shared)))
+    logits, at, wanted = model(packed), packed.reads[counted], targets[counted]
+    log_probs = torch.zeros(ids.shape, dtype=torch.float64)
+    log_probs[counted] = F.log_softmax(logits, dim=-1)[at, wanted].double()
+    likeliest = torch.ones(ids.shape, dtype=torch.bool)
+    likeliest[counted] = logits.argmax(dim=-1)[at] == wanted
+    return log_probs, likeliest
+
+
 def symbol_log_probs(
     model: MiniGPT, texts: list[str], seen: list[int] | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -36,22 +58,10 @@ def symbol_log_probs(
     width = model.config.context
     log_probs = torch.zeros(len(texts), width, dtype=torch.float64)
     likeliest = torch.ones(len(texts), width, dtype=torch.bool)
-    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for start in progress.bar(range(0, len(by_length), BATCH), "scoring", "batches"):
-        chosen = by_length[start : start + BATCH]
-        ids, targets = data.batch(
-            [texts[i] for i in chosen], model.config.vocab, seen and [seen[i] for i in chosen]
-        )
-        counted = targets != data.IGNORE
-        needed, looked, wanted = data.needed(ids, targets)
-        logits = model(needed, looked).flatten(0, -2)
-        values = F.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
-        block = torch.zeros(targets.shape, dtype=torch.float64)
-        block[counted] = values.double()
-        hits = torch.ones(targets.shape, dtype=torch.bool)
-        hits[counted] = logits.argmax(dim=-1) == wanted
-        log_probs[chosen, : targets.shape[1]] = block
-        likeliest[chosen, : targets.shape[1]] = hits
+    for start in progress.bar(range(0, len(texts), BATCH), "scoring", "batches"):
+        batch = slice(start, start + BATCH)
+        values, hits = _log_probs(model, texts[batch], seen and seen[batch])
+        log_probs[batch, : values.shape[1]], likeliest[batch, : hits.shape[1]] = values, hits
     return log_probs, likeliest
 
 
@@ -63,37 +73,53 @@ def score(model: MiniGPT, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     whether it is positive, `exact` whether greedy decoding from the prompt writes the form and
     closes it. For every row: nats and symbols of the form and of the whole sentence.
     """
-    candidates, owner = [], []
-    for i, row in enumerate(rows):
-        for form in [row["form"], *row["alternatives"]]:
-            text = row["prompt"] + form + row["text"][len(row["prompt"]) + len(row["form"]) :]
-            candidates.append(data.completion(text, row["prompt"], form))
-            owner.append(i)
-    texts, seen = map(list, zip(*candidates, strict=True))
-    log_probs, likeliest = symbol_log_probs(model, texts, seen)
-    totals = log_probs.sum(dim=1).tolist()
-    exact = likeliest.all(dim=1).tolist()
-    sentence_nats = (-symbol_log_probs(model, [row["text"] for row in rows])[0].sum(1)).tolist()
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return [
+        result
+        for batch in progress.bar(batches, "scoring", "batches")
+        for result in _score_batch(model, batch)
+    ]
+
+
+def _score_batch(model: MiniGPT, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`score` in one forward pass: each sentence, and its rivals from where they part from it."""
+    texts, seen, parents, shared = [], [], [], []
+    for row in rows:
+        sentence = row["text"] + data.BOUNDARY
+        parents += [len(texts)] * (1 + len(row["alternatives"]))
+        texts.append(sentence)
+        seen.append(len(sentence))
+        shared.append(0)
+        for form in row["alternatives"]:
+            rest = row["text"][len(row["prompt"]) + len(row["form"]) :]
+            text, counted = data.completion(row["prompt"] + form + rest, row["prompt"], form)
+            texts.append(text)
+            seen.append(counted)
+            # The boundary before both, and never the last symbol, which is only a target.
+            shared.append(min(1 + len(commonprefix([sentence, text])), len(text)))
+    log_probs, likeliest = _log_probs(model, texts, seen, parents, shared)
 
     scored = []
     at = 0
-    for i, row in enumerate(rows):
-        rivals = list(row["alternatives"])
-        correct = totals[at]
+    for row in rows:
+        form = slice(len(row["prompt"]), len(row["prompt"]) + len(row["form"]) + 1)
+        correct = float(log_probs[at, form].sum())
         result: dict[str, Any] = {
             "correct_logp": correct,
             "rival": None,
             "rival_logp": None,
             "margin": None,
             "chosen": None,
-            "exact": exact[at],
+            "exact": bool(likeliest[at, form].all()),
             "form_nats": -correct,
-            "form_symbols": seen[at],
-            "sentence_nats": sentence_nats[i],
-            "sentence_symbols": len(row["text"]) + 1,
+            "form_symbols": form.stop - form.start,
+            "sentence_nats": -float(log_probs[at].sum()),
+            "sentence_symbols": seen[at],
         }
+        rivals = log_probs[at + 1 : at + 1 + len(row["alternatives"])].sum(1).tolist()
+        at += 1 + len(rivals)
         if rivals:
-            rival_logp, rival = max(zip(totals[at + 1 : at + 1 + len(rivals)], rivals, strict=True))
+            rival_logp, rival = max(zip(rivals, row["alternatives"], strict=True))
             margin = correct - rival_logp
             result |= {
                 "rival": rival,
@@ -102,7 +128,6 @@ def score(model: MiniGPT, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "chosen": margin > 0,
             }
         scored.append(result)
-        at += 1 + len(rivals)
     return scored
 
 

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,30 +57,46 @@ def record_of(path: Path | str) -> Path:
     return path.parent / ".provenance" / f"{path.name}.json"
 
 
+def record(path: Path | str) -> dict[str, Any] | None:
+    """The provenance of a file, of its present bytes or of former ones, if there is any to read."""
+    try:
+        content = json.loads(record_of(path).read_text(encoding="utf-8"))
+        return content if isinstance(content["sha256"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git says in a folder; nothing where there is no git or no repository."""
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _put_in_place(path: Path) -> bool:
+    """Whether DVC or git may have put it there, and not the command that wrote the record."""
+    md5 = _digest(path, "md5")
+    cached = (DVC_CACHE / md5[:2] / md5[2:]).is_file()
+    return cached or bool(git(path.parent, "ls-files", "--", path.name))
+
+
 def reading(path: Path | str) -> Path:
     """Note that `path` is read, after holding its bytes against its record, if it has one.
 
-    A file that DVC has put in place is known by DVC's cache, not by the record of its predecessor,
-    and what git holds it may replace.
-
     Raises:
-        UserError: if the file is neither what was written nor in DVC's cache.
+        UserError: if the file is neither what was written nor put there by DVC or git.
     """
     path = Path(path)
     if path.is_file():
         actual = _trace.read[path.as_posix()] = sha256(path)
-        try:
-            record = json.loads(record_of(path).read_text(encoding="utf-8"))
-            expected = actual if record["in_git"] else record["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return path
-        if actual != expected:
-            md5 = _digest(path, "md5")
-            if not (DVC_CACHE / md5[:2] / md5[2:]).is_file():
-                raise UserError(
-                    f"{path}: damaged: its SHA-256 is not the one recorded when it was written; "
-                    "delete it and make it again"
-                )
+        written = record(path)
+        if written and actual != written["sha256"] and not _put_in_place(path):
+            raise UserError(
+                f"{path}: damaged: its SHA-256 is not the one recorded when it was written; "
+                "delete it and make it again"
+            )
     return path
 
 

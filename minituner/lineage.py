@@ -16,11 +16,8 @@ SHOWN = ("commit", "python", "packages", "system", "cpu", "numerics")
 
 def record(path: Path) -> dict[str, Any] | None:
     """The record of a file, if there is one and it is of the bytes that the file has now."""
-    try:
-        content = json.loads(files.record_of(path).read_text(encoding="utf-8"))
-        return content if content["sha256"] == files.sha256(path) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    content = files.record(path)
+    return content if content and content["sha256"] == files.sha256(path) else None
 
 
 def ancestry(path: Path) -> Iterator[tuple[int, Path, dict[str, Any] | None, bool]]:

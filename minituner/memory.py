@@ -16,6 +16,7 @@ from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
 from minituner.nf4 import NF4Linear
 from minituner.optim import AdamW
+from minituner.packing import Packed
 
 
 def measure(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> dict[str, int]:
@@ -87,8 +88,9 @@ def report(settings: dict[str, Any], base: Path, nf4: Path, irregular: Path, out
         texts, seen = zip(*examples, strict=True)
         ids, targets = data.batch(texts, model.config.vocab, seen)
         measured = measure(model, ids, targets)
-        looked = int((targets != data.IGNORE).sum())
-        predicted = counts.count(shapes.of(model.config), regime, *ids.shape, looked=looked)
+        sequences, _, wanted = data.needed(ids, targets)
+        symbols = len(sequences.ids) if isinstance(sequences, Packed) else sequences.numel()
+        predicted = counts.count(shapes.of(model.config), regime, symbols, looked=len(wanted))
         row = {"regime": regime.name, "method": regime.method, "rank": regime.rank}
         for bucket in counts.BUCKETS:
             row[f"{bucket}_bytes_measured"] = measured[bucket]
@@ -99,16 +101,17 @@ def report(settings: dict[str, Any], base: Path, nf4: Path, irregular: Path, out
     table = pa.Table.from_pylist(rows)
     files.write_table(out / "memory.parquet", table)
     files.write_table(out / "memory.csv", table)
-    files.write_text(out / "memory.md", as_markdown(rows, tuple(ids.shape)))
+    files.write_text(out / "memory.md", as_markdown(rows, len(ids), symbols))
 
 
-def as_markdown(rows: list[dict[str, Any]], shape: tuple[int, int]) -> str:
+def as_markdown(rows: list[dict[str, Any]], sentences: int, symbols: int) -> str:
     """The table for people, and what NF4 saves."""
     lines = [
         "# Memory of a training step, measured",
         "",
-        f"One real step on {shape[0]} sentences of {shape[1]} symbols; live tensors, each storage "
-        "once. In brackets the formula's figure where it differs.",
+        f"One real step on {sentences} sentences, {symbols} symbols up to the last that the loss "
+        "looks at; live tensors, each storage once. In brackets the formula's figure where it "
+        "differs.",
         "",
         "| regime | weights | gradients | optimizer | activations | total |",
         "|---|--:|--:|--:|--:|--:|",

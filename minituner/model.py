@@ -4,19 +4,20 @@ Pre-LayerNorm blocks (Radford et al. 2019, section 2.3), GELU, learned positions
 tied to the token embedding (Press & Wolf 2017). The Linears have the names LoRA papers target:
 `q_proj k_proj v_proj o_proj` (without bias) and `mlp.fc1 mlp.fc2` (with bias).
 
-Shapes: B sequences, T positions, C = d_model channels, V symbols. Where only some positions' output
-is asked for, `looked` holds their L indices among the B·T, ascending; since no later layer mixes
-positions, the last block's MLP and all behind it are computed there alone.
+Shapes: B sequences, T positions, n symbols laid one behind the other (B·T, or fewer as `packing`
+leaves padding out), C = d_model channels, V symbols of the vocabulary. Where only some symbols'
+output is asked for, `looked` holds their L indices among the n, ascending; since no later layer
+mixes positions, the last block's MLP and all behind it are computed there alone.
 """
 
 import dataclasses
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 from minituner import numerics
 from minituner.errors import UserError
+from minituner.packing import Packed, pack
 
 INIT_STD = 0.02  # GPT-2's
 
@@ -54,12 +55,12 @@ class ModelConfig:
 
 
 def _at(looked: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
-    """(B, T, C) → (L, C), the positions `looked`; all of x, as it is, without them."""
-    return x if looked is None else x.flatten(0, 1).index_select(0, looked)
+    """(n, C) → (L, C), the symbols `looked`; all of x, as it is, without them."""
+    return x if looked is None else x.index_select(0, looked)
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention, (B, T, C) → (B, T, C), or (L, C) at `looked`."""
+    """Causal multi-head self-attention, (n, C) → (n, C), or (L, C) at `looked`."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -67,20 +68,16 @@ class Attention(nn.Module):
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
             setattr(self, name, Linear(config.d_model, config.d_model, bias=False))
 
-    def forward(self, x: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
-        """Attend from each position to itself and those before it."""
-        B, T, C = x.shape
-
-        def heads(y: torch.Tensor) -> torch.Tensor:
-            return y.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
-
-        q, k, v = heads(self.q_proj(x)), heads(self.k_proj(x)), heads(self.v_proj(x))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.o_proj(_at(looked, y.transpose(1, 2).reshape(B, T, C)))
+    def forward(
+        self, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Attend from each symbol to itself and those before it in its sequence."""
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        return self.o_proj(_at(looked, numerics.attention(q, k, v, self.n_head, packed)))
 
 
 class MLP(nn.Module):
-    """Two Linears around a GELU, (B, T, C) → (B, T, C) through (B, T, d_ff)."""
+    """Two Linears around a GELU, (n, C) → (n, C) through (n, d_ff)."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -89,7 +86,7 @@ class MLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the same two layers at each position."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(numerics.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -102,9 +99,11 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(config.d_model)
         self.mlp = MLP(config)
 
-    def forward(self, x: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, C) → (B, T, C), or (L, C) at the positions `looked`."""
-        x = _at(looked, x) + self.attn(self.ln1(x), looked)
+    def forward(
+        self, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(n, C) → (n, C), or (L, C) at the symbols `looked`."""
+        x = _at(looked, x) + self.attn(self.ln1(x), packed, looked)
         return x + self.mlp(self.ln2(x))
 
 
@@ -136,20 +135,30 @@ class MiniGPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, ids: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
-        """Final hidden states (B, T, C), or (L, C), for symbol ids (B, T), int64, T ≤ context."""
-        T = ids.shape[1]
+    def hidden(
+        self, ids: torch.Tensor | Packed, looked: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Final hidden states for symbol ids (B, T), int64, T ≤ context, or for packed sequences.
+
+        Returns:
+            (B, T, C); (n, C) for packed ids; (L, C) at `looked`.
+        """
+        packed = pack(ids) if isinstance(ids, torch.Tensor) else ids
+        T = packed.reads.shape[1]
         if T > self.config.context:
             raise UserError(
                 f"model.context: {T} symbols do not fit {self.config.context}; use a larger one"
             )
-        x = self.tok_emb(ids) + self.pos_emb.weight[:T]
+        x = self.tok_emb(packed.ids) + self.pos_emb(packed.positions)
         for block in self.blocks[:-1]:
-            x = block(x)
-        return self.ln_f(self.blocks[-1](x, looked))
+            x = block(x, packed)
+        x = self.ln_f(self.blocks[-1](x, packed, looked))
+        return x.view(*ids.shape, -1) if looked is None and isinstance(ids, torch.Tensor) else x
 
-    def forward(self, ids: torch.Tensor, looked: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (B, T, V), or (L, V), of the next symbol for ids (B, T)."""
+    def forward(
+        self, ids: torch.Tensor | Packed, looked: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits of the next symbol, shaped as the hidden states with V in place of C."""
         return self.logits(self.hidden(ids, looked))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,12 @@ The parallelism is between jobs, not inside them, so a result never depends on t
 import functools
 import sys
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from minituner import pinning
+from minituner.packing import Packed
 from minituner.rng import derive_seed
 
 IN_ORDER = 256  # terms of a sum that oneDNN's AVX2 and AVX-512 kernels add in the same order
@@ -96,6 +98,52 @@ class _LowRank(torch.autograd.Function):
         return grad, for_x, for_A, for_B.mul_(ctx.scale), None
 
 
+def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
+class _Attention(torch.autograd.Function):
+    """`attention` by the compiled loops; the softmax is made a second time rather than kept."""
+
+    @staticmethod
+    def forward(ctx, q, k, v, heads, packed):
+        from minituner import block_kernels as kernels
+
+        ctx.layout = heads, *_arrays(packed.reads, packed.lengths, packed.first)
+        y, tops = torch.empty_like(q), q.new_empty(len(q), heads)
+        kernels.attend(*_arrays(q, k, v), *ctx.layout, *_arrays(y, tops))
+        ctx.save_for_backward(q, k, v, y, tops)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        from minituner import block_kernels as kernels
+
+        q, k, v, *rest = ctx.saved_tensors
+        gradients = [torch.zeros_like(q) for _ in range(3)]
+        arrays = _arrays(*rest, grad.contiguous(), *gradients)
+        kernels.attend_backward(*_arrays(q, k, v), *ctx.layout, *arrays)
+        return *gradients, None, None
+
+
+class _Gelu(torch.autograd.Function):
+    """`gelu` with its slope made beside it and kept in place of x."""
+
+    @staticmethod
+    def forward(ctx, x):
+        from minituner import block_kernels as kernels
+
+        y, slope = torch.empty_like(x), torch.empty_like(x)
+        kernels.gelu(*(array.reshape(-1) for array in _arrays(x, y, slope)))
+        ctx.save_for_backward(slope)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        (slope,) = ctx.saved_tensors
+        return grad * slope
+
+
 def _pinned(x: torch.Tensor) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and not pinning.unrestricted()
 
@@ -114,3 +162,19 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
     if not _pinned(x):
         return F.linear(x, weight, bias)
     return _Linear.apply(x, weight, bias)
+
+
+def attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, packed: Packed
+) -> torch.Tensor:
+    """Causal softmax(q kᵀ / √(C/heads)) v in each head and sequence; all (n, C), contiguous."""
+    if _pinned(q):
+        return _Attention.apply(q, k, v, heads, packed)
+    q, k, v = (packed.padded(x).unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return packed.unpadded(y.transpose(1, 2).flatten(2))
+
+
+def gelu(x: torch.Tensor) -> torch.Tensor:
+    """x Φ(x) for contiguous x of any shape (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    return _Gelu.apply(x) if _pinned(x) else F.gelu(x)

@@ -11,30 +11,23 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from minituner import files, pinning
 
-PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "safetensors", "pillow")
+PACKAGES = (
+    *("torch", "numpy", "numba", "llvmlite", "pandas", "pyarrow", "matplotlib", "safetensors"),
+    "pillow",
+)
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    """What git says in a folder; nothing where there is no git or no repository."""
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def commit() -> str | None:
     """The git commit of the sources, with `+` if they differ from it; None without git."""
-    head = _git(ROOT, "rev-parse", "HEAD")
-    changed = _git(ROOT, "status", "--porcelain", "--untracked-files=no", "minituner", "rules")
+    head = files.git(ROOT, "rev-parse", "HEAD")
+    changed = files.git(ROOT, "status", "--porcelain", "--untracked-files=no", "minituner", "rules")
     return head + ("+" if changed else "") if head else None
 
 
@@ -76,9 +69,7 @@ def record(args: argparse.Namespace, trace: files.Trace) -> None:
     }
     for path in dict.fromkeys(trace.written):
         if path.is_file():
-            # Git may put another version of it there, which is then no damage.
-            in_git = bool(_git(path.parent, "ls-files", "--", path.name))
-            content = {"file": path.name, "sha256": files.sha256(path), "in_git": in_git, **shared}
+            content = {"file": path.name, "sha256": files.sha256(path), **shared}
             target = files.record_of(path)
             files.write_text(target, json.dumps(content, indent=1, sort_keys=False) + "\n")
 

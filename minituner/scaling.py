@@ -97,7 +97,7 @@ def take_step(name: str, method: str, out: Path, free: int | None = None) -> dic
     small = shapes.PRESETS["minigpt"]
     memory.measure(Decoder(small, regime_of(small, method)), *batch(small))
     baseline = peak_resident()
-    counted = counts.count(shape, regime_of(shape, method), *ids.shape)
+    counted = counts.count(shape, regime_of(shape, method), ids.numel())
     needed = counted["total_bytes"] + transient_bytes(shape, method, *ids.shape)
     row = {
         "shape": name,

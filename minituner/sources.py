@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-COMMAND_LINES = ("cli", "extras")  # whose functions `_NAME` run a subcommand each
+SUBCOMMANDS = ("stages", "extras")  # whose functions `NAME` or `_NAME` run a subcommand each
 
 
 def of(*commands: str) -> list[str]:
@@ -47,7 +47,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
 @functools.cache
 def _imports_of(module: str) -> frozenset[str]:
     nodes: Iterable[ast.AST] = ast.walk(_tree(module))
-    if module in COMMAND_LINES:
+    if module in ("cli", *SUBCOMMANDS):
         # Their functions import one stage each; those are followed by `_stage_modules`.
         inside = {
             node
@@ -61,12 +61,12 @@ def _imports_of(module: str) -> frozenset[str]:
 
 @functools.cache
 def _stage_modules() -> dict[str, set[str]]:
-    """Subcommand → the module of its function `_NAME`, and the modules that this imports."""
+    """Subcommand → the module of its function, and the modules that this imports."""
     return {
-        node.name[1:]: {module, *_imported(ast.walk(node))}
-        for module in COMMAND_LINES
+        node.name.removeprefix("_"): {module, *_imported(ast.walk(node))}
+        for module in SUBCOMMANDS
         for node in _tree(module).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("_")
+        if isinstance(node, ast.FunctionDef)
     }
 
 

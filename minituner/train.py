@@ -30,13 +30,12 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy in nats a symbol over the targets that are not masked; a scalar.
 
-    What no target needs is not computed: the columns behind the last target, which a causal model
-    cannot see from before, and the model's last layers where there is no target.
+    What no target needs is not computed: padding, what lies behind a sentence's last target, which
+    a causal model cannot see from before, and the model's last layers where there is no target.
     """
-    ids, looked, wanted = data.needed(ids, targets)
-    return F.cross_entropy(
-        model(ids).flatten(0, 1) if looked is None else model(ids, looked), wanted
-    )
+    sequences, looked, wanted = data.needed(ids, targets)
+    logits = model(sequences) if looked is None else model(sequences, looked)
+    return F.cross_entropy(logits.flatten(0, -2), wanted)
 
 
 @torch.no_grad()
@@ -214,33 +213,20 @@ def tune(
         rank: the adapter's rank.
     """
     numerics.pin()
-    inputs = [irregular, base / checkpoint.MODEL_FILE, base / checkpoint.CONFIG_FILE]
-    with Resume(out, inputs, settings=settings, run=[method, seed, rank]) as resume:
-        _tune(settings, method, base, irregular, seed, out, rank, resume)
-
-
-def _tune(
-    settings: dict[str, Any],
-    method: str,
-    base: Path,
-    irregular: Path,
-    seed: int,
-    out: Path,
-    rank: int | None,
-    resume: Resume,
-) -> None:
     quantized = checkpoint.read_config(base)[1] is not None
     if quantized != (method == "qlora"):
         kind = "an NF4" if quantized else "a float"
         raise UserError(f"{base}: {kind} base does not fit method {method}; name the other base")
-    model = checkpoint.load_model(base)
-    examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
-    curve = adapt(model, settings, method, examples, seed, rank, _print_row, resume)
-    write_curve(out / CURVE_FILE, curve)
-    if method == "full":
-        checkpoint.save_model(out, model)
-    else:
-        checkpoint.save_adapter(out, model, base)
+    inputs = [irregular, base / checkpoint.MODEL_FILE, base / checkpoint.CONFIG_FILE]
+    with Resume(out, inputs, settings=settings, run=[method, seed, rank]) as resume:
+        model = checkpoint.load_model(base)
+        examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
+        curve = adapt(model, settings, method, examples, seed, rank, _print_row, resume)
+        write_curve(out / CURVE_FILE, curve)
+        if method == "full":
+            checkpoint.save_model(out, model)
+        else:
+            checkpoint.save_adapter(out, model, base)
 
 
 def adapt(

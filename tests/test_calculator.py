@@ -61,7 +61,7 @@ def test_gpt3s_checkpoint_shrinks_about_ten_thousand_times():
 
 def test_regular_16_bit_tuning_of_65b_takes_780_gb():
     # QLoRA, abstract and p. 1: "more than 780 GB": 12 bytes a parameter.
-    bytes_held = held(counts.count(LLAMA65, Regime("full"), 0, 0, each=2))
+    bytes_held = held(counts.count(LLAMA65, Regime("full"), 0, each=2))
     assert bytes_held / LLAMA65.total_parameters() == pytest.approx(12, abs=1e-4)
     assert 780e9 < bytes_held < 790e9
 
@@ -82,13 +82,13 @@ def test_double_quantization_saves_what_the_paper_says():
 
 def test_a_65b_model_is_tuned_on_one_48_gb_card():
     # QLoRA, abstract: "finetune a 65B parameter model on a single 48GB GPU"; rank 64, appendix B.
-    row = counts.count(LLAMA65, Regime("qlora", 64, GATED_LINEARS, 64, True), 0, 0, each=2)
-    lora = counts.count(LLAMA65, Regime("lora", 64, GATED_LINEARS), 0, 0, each=2)
+    row = counts.count(LLAMA65, Regime("qlora", 64, GATED_LINEARS, 64, True), 0, each=2)
+    lora = counts.count(LLAMA65, Regime("lora", 64, GATED_LINEARS), 0, each=2)
     assert held(row) < 48e9 < held(lora)
 
 
 def test_rank_8_on_all_linears_of_7b_is_a_third_of_a_percent():
-    row = counts.count(LLAMA7, Regime("lora", 8, GATED_LINEARS), 0, 0)
+    row = counts.count(LLAMA7, Regime("lora", 8, GATED_LINEARS), 0)
     assert row["trainable_parameters"] == 19_988_480
     assert f"{row['trainable_percent']:.2f}" == "0.30"
 

@@ -27,7 +27,7 @@ def batch(config):
 
 @pytest.mark.parametrize("regime", REGIMES, ids=lambda r: f"{r.method}-{r.rank}-{r.targets}")
 def test_the_formula_is_the_measurement(config, regime):
-    predicted = counts.count(shapes.of(config), regime, B, T)
+    predicted = counts.count(shapes.of(config), regime, B * T)
     measured = memory.measure(counts.build(config, regime), *batch(config))
     assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in counts.BUCKETS}
 
@@ -37,10 +37,10 @@ def test_the_formula_holds_where_the_loss_looks_at_some_symbols_only(config, reg
     ids, targets = batch(config)
     targets[0, :4] = targets[1, 2:9] = data.IGNORE
     looked = B * T - 11
-    predicted = counts.count(shapes.of(config), regime, B, T, looked=looked)
+    predicted = counts.count(shapes.of(config), regime, B * T, looked=looked)
     measured = memory.measure(counts.build(config, regime), ids, targets)
     assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in counts.BUCKETS}
-    dense = counts.count(shapes.of(config), regime, B, T)
+    dense = counts.count(shapes.of(config), regime, B * T)
     assert predicted["activations_bytes"] < dense["activations_bytes"]
 
 

@@ -32,7 +32,7 @@ def test_all_four_buckets_are_the_formulas_to_the_byte(kind, method):
     for targets in (everything, ("q_proj", "v_proj"), ("o_proj",), (up,)):
         regime = Regime("full") if method == "full" else Regime(method, 2, targets)
         held = memory.measure(Decoder(small, regime), ids, ids.clone())
-        row = counts.count(small, regime, 2, 12)
+        row = counts.count(small, regime, 2 * 12)
         assert held == {bucket: row[f"{bucket}_bytes"] for bucket in BUCKETS}, targets
 
 

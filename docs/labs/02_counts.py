@@ -71,7 +71,7 @@ def main() -> None:
     print("5. Bytes of tuning a 65B model, 16 bits and AdamW's moments in 32:")
     big = PRESETS["llama-65b"]
     for regime in (Regime("full"), Regime("qlora", 64, GATED_LINEARS, 64, True)):
-        row = counts.count(big, regime, 0, 0, each=2)
+        row = counts.count(big, regime, 0, each=2)
         held = sum(row[f"{bucket}_bytes"] for bucket in counts.BUCKETS[:3])
         each = held / big.total_parameters()
         print(f"   {regime.name}: {held / 1e9:.0f} GB, {each:.2f} bytes a parameter")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tiny_project import ROOT
 
-from minituner import cli, sources
+from minituner import sources, stages
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # Rules whose subcommand has another name, and those that only gather files.
@@ -94,7 +94,7 @@ def test_a_stage_depends_on_its_rule_files(stage):
 def test_a_stage_depends_on_the_settings_that_its_jobs_see(stage):
     rules, _ = allowed(stage)
     commands = [rule if rule == "train_full" else COMMAND.get(rule, rule) for rule in rules]
-    seen = {section for command in commands for section in cli.SECTIONS.get(command, ())}
+    seen = {section for command in commands for section in stages.SECTIONS.get(command, ())}
     listed = set(STAGES[stage].get("params", []))
     for section in seen:
         assert section in listed or section.partition(".")[0] in listed, section

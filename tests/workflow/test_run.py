@@ -79,10 +79,10 @@ def test_settings_given_on_the_command_line_are_checked_too(project):
 
 
 def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project):
-    from minituner import cli
+    from minituner import stages
 
     text = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
     rules = "".join(text.split()).replace(",)", ")")
-    for command, sections in cli.SECTIONS.items():
+    for command, sections in stages.SECTIONS.items():
         named = ",".join(f'"{name}"' for name in sections)
         assert f"settings({named})" in rules, command

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from minituner import cli, sources
+from minituner import sources, stages
 
 # What `snakemake all` runs; the studies are a target of their own.
 COMMANDS = sorted(
-    {"train" if c == "train_full" else c for c in cli.SECTIONS} - {"study", "studies"}
+    {"train" if c == "train_full" else c for c in stages.SECTIONS} - {"study", "studies"}
 ) + ["agreement", "codes", "evaluate", "gate", "spectra"]
 
 

@@ -1,0 +1,241 @@
+"""What a block computes beside its Linears, compiled by numba: causal attention, and GELU.
+
+Every sum is taken in the order written, with a fused multiply-add only where `tile` asks for it,
+so all x86-64-v3 CPUs make the same bytes (see kernels.py). tests/test_block_kernels.py holds the
+results against PyTorch's operations.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from minituner.kernels import ONE, compiled
+
+LANES = 8  # float32 numbers in a vector of x86-64-v3
+
+
+@intrinsic
+def tile(typing, out, i, c, left, right, first, last):
+    """out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8], kept in 8 registers.
+
+    Float32 matrices whose rows lie one after the other. Each sum is taken in the order of its terms
+    by fused multiply-adds; LLVM does not see by itself that it may keep the sums out of memory.
+    """
+    index, vector = types.intp, ir.VectorType(ir.FloatType(), LANES)
+    signature = types.void(out, index, index, left, right, index, index)
+
+    def generate(context, builder, signature, arguments):
+        out, i, c, left, right, first, last = arguments
+        one, nothing = context.get_constant(index, 1), ir.Constant(vector, None)
+
+        def matrix(position, value):
+            array = context.make_array(signature.args[position])(context, builder, value)
+            return array.data, builder.extract_value(array.shape, 1)
+
+        def at(array, row, column):
+            return builder.gep(array[0], [builder.add(builder.mul(row, array[1]), column)])
+
+        def as_vector(pointer):
+            return builder.bitcast(pointer, vector.as_pointer())
+
+        out, left, right = matrix(0, out), matrix(3, left), matrix(4, right)
+        rows = [builder.add(i, context.get_constant(index, r)) for r in range(LANES)]
+        sums = [cgutils.alloca_once(builder, vector) for _ in rows]
+        for total in sums:
+            builder.store(nothing, total)
+        kind = ir.FunctionType(vector, [vector] * 3)
+        multiply_add = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f32")
+        spread = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        with cgutils.for_range_slice(builder, first, last, one, inc=True) as (k, _):
+            y = builder.load(as_vector(at(right, k, c)), align=4)
+            for row, total in zip(rows, sums, strict=True):
+                x = builder.load(at(left, row, k))
+                x = builder.insert_element(nothing, x, ir.IntType(32)(0))
+                x = builder.shuffle_vector(x, x, spread)
+                builder.store(builder.call(multiply_add, [x, y, builder.load(total)]), total)
+        for row, total in zip(rows, sums, strict=True):
+            builder.store(builder.load(total), as_vector(at(out, row, c)), align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+# Cephes' expf: ln 2 in two parts, the first exact in few bits, and e^r − 1 − r for |r| ≤ ln 2 / 2.
+LOG2_E, LN_2, LN_2_REST = map(np.float32, (1.44269504088896341, 0.693359375, -2.12194440e-4))
+SERIES = 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5
+P0, P1, P2, P3, P4, P5 = map(np.float32, SERIES)
+LOWEST, HALF = np.float32(-87), np.float32(0.5)  # e^−87 is near the least normal number
+
+
+@compiled
+def exponential(x):
+    """e^x for x ≤ 0 to 2 units in the last place, at least e^−87."""
+    x = LOWEST if x < LOWEST else x
+    n = np.floor(x * LOG2_E + HALF)
+    r = x - n * LN_2 - n * LN_2_REST
+    series = ((((P0 * r + P1) * r + P2) * r + P3) * r + P4) * r + P5
+    power = np.int32((np.int32(n) + 127) << 23).view(np.float32)
+    return (series * (r * r) + r + ONE) * power
+
+
+@compiled
+def head(x, rows, heads, h, scale):
+    """One head of the rows of x (n, C), times scale: (T, width), zeros up to whole vectors."""
+    width = x.shape[1] // heads
+    out = np.zeros((rounded(rows.size), rounded(width)), np.float32)
+    for t in range(rows.size):
+        row = x[rows[t], h * width : (h + 1) * width]
+        for d in range(width):
+            out[t, d] = row[d] * scale
+    return out
+
+
+@compiled
+def add_head(x, rows, heads, h, part, scale):
+    """Add part (T, width), times scale, to one head of the rows of x (n, C)."""
+    width = x.shape[1] // heads
+    for t in range(rows.size):
+        row = x[rows[t], h * width : (h + 1) * width]
+        for d in range(width):
+            row[d] += part[t, d] * scale
+
+
+@compiled
+def rounded(n):
+    """n rounded up to whole vectors."""
+    return (n + LANES - 1) // LANES * LANES
+
+
+@compiled
+def transposed(matrix):
+    """A copy whose rows are the columns of matrix."""
+    out = np.empty((matrix.shape[1], matrix.shape[0]), np.float32)
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            out[j, i] = matrix[i, j]
+    return out
+
+
+@compiled
+def score(keys, queries, begin):
+    """keys (T, width) × queries (width, T) on and above the diagonal, tile by tile, from `begin`.
+
+    Queries lie along the rows, so that nothing is summed within a vector.
+    """
+    T = keys.shape[0]
+    out = np.empty((T, T), np.float32)
+    for j in range(0, T, LANES):
+        for i in range(max(j, begin), T, LANES):
+            tile(out, j, i, keys, queries, 0, keys.shape[1])
+    return out
+
+
+@compiled
+def soften(scores, T, begin, top, total):
+    """Set scores to e^(scores − top), 0 where the key comes later, and total to the columns' sums.
+
+    Not yet divided by the sums, so each column of T keys takes one division.
+    """
+    total[:] = np.float32(0)
+    for j in range(scores.shape[0]):
+        start = max(j // LANES * LANES, begin)  # whole vectors; what is before j is set to 0 after
+        row, tops, totals = scores[j, start:], top[start:], total[start:]
+        if j >= T:
+            row[:] = np.float32(0)
+        for i in range(row.size if j < T else 0):
+            row[i] = exponential(row[i] - tops[i])
+        row[: max(j - start, 0)] = np.float32(0)
+        for i in range(row.size):
+            totals[i] += row[i]
+
+
+@compiled
+def attend(q, k, v, heads, reads, lengths, first, y, tops):
+    """Set y (n, C) to causal attention's output and tops (n, heads) to each query's highest score.
+
+    q, k and v are (n, C); reads, lengths and first are those of `packing.Packed`.
+    """
+    scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
+    for s in range(lengths.size):
+        rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
+        T = rounded(rows.size)
+        top, total = np.empty(T, np.float32), np.empty(T, np.float32)
+        for h in range(heads):
+            keys, queries = head(k, rows, heads, h, scale), head(q, rows, heads, h, ONE)
+            weights = score(keys, transposed(queries), begin)
+            top[:] = weights[0]
+            for j in range(1, rows.size):
+                for i in range(max(j, begin), T):
+                    top[i] = top[i] if top[i] > weights[j, i] else weights[j, i]
+            soften(weights, rows.size, begin, top, total)
+            values = transposed(head(v, rows, heads, h, ONE))
+            out = np.empty_like(values)
+            for d in range(0, out.shape[0], LANES):
+                for i in range(begin, T, LANES):
+                    tile(out, d, i, values, weights, 0, i + LANES)
+            width = y.shape[1] // heads
+            for t in range(first[s], rows.size):
+                tops[rows[t], h] = top[t]
+                row = y[rows[t], h * width : (h + 1) * width]
+                for d in range(width):
+                    row[d] = out[d, t] / total[t]
+
+
+@compiled
+def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q, for_k, for_v):
+    """Add to the gradients by q, k and v what follows from grad, that by y; all (n, C)."""
+    scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
+    for s in range(lengths.size):
+        rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
+        T = rounded(rows.size)
+        top, total = np.zeros(T, np.float32), np.empty(T, np.float32)
+        mean = np.zeros(T, np.float32)
+        for h in range(heads):
+            keys, queries = head(k, rows, heads, h, scale), head(q, rows, heads, h, ONE)
+            grads, outputs = head(grad, rows, heads, h, ONE), head(y, rows, heads, h, ONE)
+            grads[: first[s]] = np.float32(0)
+            for t in range(rows.size):
+                top[t], mean[t] = tops[rows[t], h], 0
+                for d in range(grads.shape[1]):
+                    mean[t] += grads[t, d] * outputs[t, d]
+            weights = score(keys, transposed(queries), begin)
+            soften(weights, rows.size, begin, top, total)
+            by_score = score(head(v, rows, heads, h, ONE), transposed(grads), begin)
+            for j in range(T):
+                start = max(j // LANES * LANES, begin)
+                row, by, totals = weights[j, start:], by_score[j, start:], total[start:]
+                means = mean[start:]
+                for i in range(row.size):
+                    row[i] /= totals[i]
+                    by[i] = row[i] * (by[i] - means[i])
+            keys = transposed(keys)
+            by_query = np.zeros_like(keys)
+            by_key, by_value = np.empty_like(grads), np.empty_like(grads)
+            for d in range(0, grads.shape[1], LANES):
+                for t in range(begin, T, LANES):
+                    tile(by_query, d, t, keys, by_score, 0, t + LANES)
+                for t in range(0, T, LANES):
+                    tile(by_key, t, d, by_score, queries, max(t, begin), T)
+                    tile(by_value, t, d, weights, grads, max(t, begin), T)
+            add_head(for_q, rows, heads, h, transposed(by_query), ONE)
+            add_head(for_k, rows, heads, h, by_key, scale)
+            add_head(for_v, rows, heads, h, by_value, ONE)
+
+
+# The normal distribution's tail, Abramowitz & Stegun (1964), 7.1.26: to 7.5 × 10⁻⁸.
+TERMS = 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429
+A1, A2, A3, A4, A5 = (np.float32(term / 2) for term in TERMS)
+STEEPNESS, DENSITY = np.float32(0.3275911 / np.sqrt(2)), np.float32(1 / np.sqrt(2 * np.pi))
+
+
+@compiled
+def gelu(x, y, slope):
+    """Set y and slope to x Φ(x) and its derivative Φ(x) + x φ(x), all (n,)."""
+    for i in range(x.size):
+        t = ONE / (ONE + STEEPNESS * abs(x[i]))
+        bell = exponential(-HALF * x[i] * x[i])
+        tail = ((((A5 * t + A4) * t + A3) * t + A2) * t + A1) * t * bell
+        below = tail if x[i] < 0 else ONE - tail
+        y[i] = x[i] * below
+        slope[i] = below + x[i] * (DENSITY * bell)

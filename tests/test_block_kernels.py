@@ -1,0 +1,110 @@
+"""The compiled attention and GELU are PyTorch's, in sequences of any length, shared starts too."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from minituner import block_kernels, numerics
+from minituner.packing import pack
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def by_torch(q, k, v, heads):
+    """Attention of one sequence, (T, C), in double precision."""
+    q, k, v = (x.double().view(1, len(x), heads, -1).transpose(1, 2) for x in (q, k, v))
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return y.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+@pytest.mark.parametrize("heads, width", [(1, 3), (2, 8), (4, 16), (3, 20)])
+@pytest.mark.parametrize("lengths", [[1], [8], [9, 1, 17], [48, 47]])
+def test_attention_and_its_gradients_are_those_of_torch(heads, width, lengths):
+    ids = torch.zeros(len(lengths), max(lengths), dtype=torch.int64)
+    packed = pack(ids, torch.tensor(lengths))
+    n, C = sum(lengths), heads * width
+    assert len(packed.ids) == n
+    given = [randn(n, C, seed=seed) for seed in range(3)]
+    ours, theirs = ([x.clone().requires_grad_() for x in given] for _ in range(2))
+    y = numerics.attention(*ours, heads, packed)
+    bounds = list(itertools.pairwise([0, *itertools.accumulate(lengths)]))
+    expected = torch.cat([by_torch(*(x[a:b] for x in theirs), heads) for a, b in bounds])
+    assert torch.allclose(y.double(), expected, atol=2e-6)
+    grad = randn(n, C, seed=3)
+    y.backward(grad)
+    expected.backward(grad.double())
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=2e-5)
+
+
+def test_a_shared_start_gives_the_bytes_and_the_gradients_of_one_that_is_not():
+    lengths, parents = torch.tensor([20, 17, 12]), torch.tensor([0, 0, 0])
+    shared = torch.tensor([0, 11, 12])  # the last one has no symbol of its own
+    ids = torch.zeros(3, 20, dtype=torch.int64)
+    apart, packed = pack(ids, lengths), pack(ids, lengths, parents, shared)
+    own = packed.own[apart.own]
+    assert len(packed.ids) == 26 == int(own.sum())
+    given = [randn(26, 32, seed=seed) for seed in range(3)]
+    ours = [x.clone().requires_grad_() for x in given]
+    y = numerics.attention(*ours, 2, packed)
+    # The same sequences with the shared symbols written out.
+    rows = packed.reads[apart.own]
+    theirs = [x.clone().requires_grad_() for x in given]
+    whole = numerics.attention(*(x[rows] for x in theirs), 2, apart)
+    assert torch.equal(y, whole[own])
+    grad = randn(26, 32, seed=3)
+    y.backward(grad)
+    whole[own].backward(grad)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-5)
+
+
+def test_a_sequence_gives_the_same_in_any_company(model):
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, model.config.vocab_size, (5, 30), generator=generator)
+    lengths = torch.tensor([30, 3, 17, 24, 1])
+    together = model(pack(ids, lengths))
+    alone = [model(row[None, :n])[0] for row, n in zip(ids, lengths.tolist(), strict=True)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-6)
+
+
+def test_other_dtypes_and_packing_go_to_torch_with_the_same_result(model):
+    ids = torch.randint(0, model.config.vocab_size, (3, 12))
+    packed = pack(ids, torch.tensor([12, 5, 8]))
+    ours = model(packed)
+    assert torch.allclose(ours.double(), model.double()(packed), atol=1e-5)
+
+
+def test_gelu_and_its_slope_are_those_of_torch():
+    x = torch.cat([torch.linspace(-12, 12, 9973), torch.tensor([0.0, -0.0, 1e-30, -80, 1e6])])
+    ours, theirs = x.clone().requires_grad_(), x.double().requires_grad_()
+    y, expected = numerics.gelu(ours), F.gelu(theirs)
+    assert torch.allclose(y.double(), expected, rtol=1e-6, atol=1e-6)
+    y.sum().backward()
+    expected.sum().backward()
+    assert torch.allclose(ours.grad.double(), theirs.grad, atol=1e-6)
+
+
+def test_the_exponential_is_within_two_units_of_the_last_place():
+    x = np.linspace(-86.9, 0, 100_001).astype(np.float32)
+    got = np.array([block_kernels.exponential(value) for value in x])
+    exact = np.exp(x.astype(np.float64))
+    assert np.abs(got - exact).max() <= 2 * np.finfo(np.float32).eps
+    assert (np.abs(got / exact - 1)).max() <= 2 * np.finfo(np.float32).eps
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_hidden(value):
+    x = randn(9, 16)
+    x[4, 3] = value
+    packed = pack(torch.zeros(1, 9, dtype=torch.int64))
+    for place in range(3):
+        given = [x if i == place else randn(9, 16, seed=i) for i in range(3)]
+        assert not torch.isfinite(numerics.attention(*given, 2, packed)).all()
+    if value != value:
+        assert torch.isnan(numerics.gelu(x)[4, 3])
