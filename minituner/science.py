@@ -52,7 +52,8 @@ def examples(rows: list[dict[str, Any]], variant: Variant, seed: int) -> list[tu
     """
     kept = [row for row in rows if row["verb_lemma"] != variant.get("without")]
     if "examples" in variant:
-        kept = subsets.draw(kept, variant["examples"], seed, "science")
+        table = pa.Table.from_pylist(kept)
+        kept = subsets.draw(table, variant["examples"], seed, "science").to_pylist()
     if variant.get("loss") == "sentence":
         return [(row["text"] + data.BOUNDARY, len(row["text"]) + 1) for row in kept]
     return [data.completion(row["text"], row["prompt"], row["form"]) for row in kept]

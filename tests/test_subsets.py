@@ -242,8 +242,7 @@ def test_a_draw_has_exactly_the_wanted_number_even_below_one_a_cell(wanted):
         for verb in ("go", "see", "eat", "do")
         for i in range(3)
     ]
-    drawn = subsets.draw(rows, wanted, 0, "some")
+    drawn = subsets.draw(pa.Table.from_pylist(rows), wanted, 0, "some").to_pylist()
     assert len({row["id"] for row in drawn}) == len(drawn) == wanted
-    assert drawn == subsets.draw(rows[::-1], wanted, 0, "some"), (
-        "the corpus's order decides nothing"
-    )
+    other = subsets.draw(pa.Table.from_pylist(rows[::-1]), wanted, 0, "some").to_pylist()
+    assert drawn == other, "the corpus's order decides nothing"
