@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import statistics
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ NESTED_BLOCKSIZE = 256
 BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
 CHUNK = 1 << 18  # weights handled at a time, so that temporaries stay small; whole blocks
-COMPILED = 1 << 19  # weights from which on the compiled loops repay numba's import
+COMPILED = 1 << 19  # weights from which on compiled loops repay numba's import, where still to do
 
 
 @functools.cache
@@ -132,9 +133,13 @@ def _nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return indices.view(-1)[: len(flat)].contiguous(), absmax
 
 
+def _repays(n: int) -> bool:
+    return n >= COMPILED or "minituner.kernels" in sys.modules
+
+
 def _compiled(work: Callable[..., None], flat: torch.Tensor, blocksize: int, *args) -> int:
     """Do the whole blocks of a large float32 `flat` by a compiled loop; how many weights it did."""
-    usable = flat.dtype == torch.float32 and flat.device.type == "cpu" and len(flat) >= COMPILED
+    usable = flat.dtype == torch.float32 and flat.device.type == "cpu" and _repays(len(flat))
     done = len(flat) - len(flat) % blocksize if usable else 0
     if done:
         work(flat[:done].numpy(), blocksize, *args)

@@ -22,11 +22,11 @@ def awkward():
 
 @pytest.fixture
 def reference(monkeypatch):
-    """Quantize and dequantize as if every weight were too small for the compiled loops."""
+    """Quantize and dequantize as if no weight repaid the compiled loops."""
 
     def run(flat, *options):
         with monkeypatch.context() as patch:
-            patch.setattr(nf4, "COMPILED", 1 << 62)
+            patch.setattr(nf4, "_repays", lambda n: False)
             packed, state = nf4.quantize(flat, *options)
             return packed, state, nf4.dequantize(packed, state)
 
@@ -38,7 +38,7 @@ def reference(monkeypatch):
 @pytest.mark.parametrize("make", [awkward, lambda: weight(1 << 20), lambda: weight(65_537)])
 def test_compiled_and_plain_bytes_are_equal(reference, monkeypatch, make, blocksize, double_quant):
     flat = make()
-    monkeypatch.setattr(nf4, "COMPILED", 1)
+    monkeypatch.setattr(nf4, "_repays", lambda n: True)
     if double_quant and len(flat) < 2000:
         flat = flat[256:]  # without the huge block, whose mean overflows nothing
     packed, state = nf4.quantize(flat, blocksize, double_quant)
@@ -67,7 +67,7 @@ def test_the_machine_code_rounds_as_the_interpreter_does():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_large_weight_that_is_not_finite_is_refused(monkeypatch, value):
-    monkeypatch.setattr(nf4, "COMPILED", 1)
+    monkeypatch.setattr(nf4, "_repays", lambda n: True)
     flat = weight(256)
     flat[100] = value
     with pytest.raises(UserError, match="NaN or infinity"):
