@@ -44,10 +44,12 @@ def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -
     product = torch.ops.mkldnn._linear_pointwise
     if x.shape[-1] <= IN_ORDER:
         return product(x, weight, bias, "none", [], "")
-    y = product(x[..., :IN_ORDER], weight[:, :IN_ORDER], bias, "none", [], "")
-    for start in range(IN_ORDER, x.shape[-1], IN_ORDER):
-        piece = slice(start, start + IN_ORDER)
-        y += product(x[..., piece], weight[:, piece], None, "none", [], "")
+    y = None
+    for start in range(0, x.shape[-1], IN_ORDER):
+        # Copies: for pieces of a matrix oneDNN takes a kernel that is a thousand times slower.
+        part, columns = (m[..., start : start + IN_ORDER].contiguous() for m in (x, weight))
+        more = product(part, columns, bias if y is None else None, "none", [], "")
+        y = more if y is None else y.add_(more)
     return y
 
 

@@ -1,0 +1,37 @@
+"""One LoRA or QLoRA step at a width, in a process of its own.
+
+python -m benchmarks.growth.step METHOD D_MODEL prints median CPU seconds and bytes by formula.
+"""
+
+import statistics
+import sys
+import time
+
+import minituner  # noqa: F401, before torch: it pins the kernels
+from benchmarks.performance import work
+from minituner import counts, lora, numerics, qlora, shapes, train
+
+BATCH, REPETITIONS = 8, 5
+
+
+def main(method: str, d_model: str) -> None:
+    """Set up, step and print."""
+    numerics.pin()
+    model, targets = work.minigpt(int(d_model)), work.TARGETS["q, v"]
+    wrap = lora.wrap_minigpt_with_lora if method == "lora" else qlora.wrap_minigpt_qlora
+    wrap(model, r=8, alpha=8.0, target_modules=targets)
+    ids, labels = work.batch(BATCH, dense=True)
+    step = work.step(model, train.loss_on, ids, labels)
+    step()
+    times = []
+    for _ in range(REPETITIONS):
+        started = time.process_time()
+        step()
+        times.append(time.process_time() - started)
+    regime = counts.Regime(method, 8, tuple(targets))
+    row = counts.count(shapes.of(model.config), regime, ids.numel())
+    print(statistics.median(times), row["total_bytes"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
