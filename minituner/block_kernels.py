@@ -1,7 +1,7 @@
 """What a block computes beside its Linears, compiled by numba: causal attention, and GELU.
 
 Every sum is taken in the order written, with a fused multiply-add only where `tile` asks for it,
-so all x86-64-v3 CPUs make the same bytes (see kernels.py). tests/test_block_kernels.py holds the
+so all x86-64-v3 CPUs make the same bytes (see pinning.py). tests/test_block_kernels.py holds the
 results against PyTorch's operations.
 """
 

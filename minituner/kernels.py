@@ -1,21 +1,14 @@
 """NF4's two loops compiled by numba, for weights too large for PyTorch's several passes over them.
 
 They round one IEEE operation at a time, as the same lines do in the Python interpreter: no fused
-multiply-add and no reordered sum. All x86-64 machines compile for x86-64-v3, whatever they have, so
-the code kept on disk serves each of them. tests/test_kernels.py holds both loops against nf4.py's.
+multiply-add and no reordered sum, and for the same CPU on every machine (pinning.py).
+tests/test_kernels.py holds both loops against nf4.py's.
 """
 
-import os
-import platform
 from collections.abc import Callable
 
+import numba
 import numpy as np
-
-if platform.machine() in ("x86_64", "AMD64"):
-    os.environ["NUMBA_CPU_NAME"] = "x86-64-v3"
-    os.environ["NUMBA_CPU_FEATURES"] = "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
-
-import numba  # noqa: E402, after the settings that it reads once
 
 ONE = np.float32(1)
 

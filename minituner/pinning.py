@@ -18,10 +18,13 @@ PINNED = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+if platform.machine() in ("x86_64", "AMD64"):
+    PINNED |= {  # what numba compiles for, so that the code it keeps on disk serves each machine
+        "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_FEATURES": "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe",
+    }
 MODE = "MINITUNER_NUMERICS"  # `unrestricted` leaves everything to the libraries
-KERNELS = ("torch", "numpy")
-
-
+KERNELS = ("torch", "numpy", "numba")
 NEEDED = {"avx2", "bmi2", "f16c", "fma"}  # of x86-64-v3, what the pinned kernels use
 
 

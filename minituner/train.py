@@ -22,6 +22,7 @@ from minituner.optim import AdamW
 from minituner.resume import Resume
 
 CURVE_FILE = "curve.csv"
+VALIDATED = 256  # sentences at a time, so that memory does not grow with their number
 MAX_NORM = 1.0  # gradient clipping, as in GPT-3 (Brown et al. 2020, appendix B)
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -163,7 +164,7 @@ def _pretrain(settings: dict[str, Any], corpus: Path, out: Path, resume: Resume)
                 f"{', '.join(map(repr, lacking))} of {corpus}; name a base that was trained on "
                 "such text, or null to train one here"
             )
-        validation = [data.batch(held_out, model.config.vocab)]
+        validation = _pieces(held_out, model.config.vocab)
         curve = [{"step": 0, "val_loss": validation_loss(model, validation)}]
     else:
         vocab = data.vocabulary(texts)
@@ -172,10 +173,15 @@ def _pretrain(settings: dict[str, Any], corpus: Path, out: Path, resume: Resume)
         order = rng.generator(options["seed"], "base", "batches")
         indices = data.index_batches(len(train), options["batch_size"], order)
         batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
-        validation = [data.batch(held_out, vocab)]
+        validation = _pieces(held_out, vocab)
         curve = fit(model, batches, validation, options, _print_row, resume)
     write_curve(out / CURVE_FILE, curve)
     checkpoint.save_model(out, model)
+
+
+def _pieces(texts: list[str], vocab: str) -> list[Batch]:
+    starts = range(0, max(len(texts), 1), VALIDATED)
+    return [data.batch(texts[start : start + VALIDATED], vocab) for start in starts]
 
 
 def tuning_examples(irregular: Path, split: str) -> list[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The compiled attention and GELU are PyTorch's, in sequences of any length, shared starts too."""
 
 import itertools
+import platform
 
 import numpy as np
 import pytest
@@ -108,3 +109,8 @@ def test_what_is_no_number_is_not_hidden(value):
         assert not torch.isfinite(numerics.attention(*given, 2, packed)).all()
     if value != value:
         assert torch.isnan(numerics.gelu(x)[4, 3])
+
+
+def test_the_loops_are_compiled_for_the_same_cpu_everywhere():
+    target = block_kernels.attend.targetctx.codegen().magic_tuple()
+    assert target[1] == "x86-64-v3" or platform.machine() != "x86_64"
