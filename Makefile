@@ -46,8 +46,8 @@ lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 
 # Drawn at random first, then steered by coverage; the page counts both.
 fuzz: $(STAMP) .venv-fuzz/.installed ## 100,000 spoilt inputs for the parsers (20 minutes); counts in tests/fuzz
-	@$(ENV) nice python -m tests.fuzz --cases 80000 --out tests/fuzz/drawn.json
-	@$(ENV) PYTHONPATH=.venv-fuzz nice python -m tests.fuzz --cases 20000 --guided --out tests/fuzz/guided.json
+	@$(ENV) nice python -m tests.fuzz --cases 50000 --out tests/fuzz/drawn.json
+	@$(ENV) PYTHONPATH=.venv-fuzz nice python -m tests.fuzz --cases 50000 --guided --out tests/fuzz/guided.json
 
 reliability: $(STAMP) ## inject every fault, as root for disks and memory, and write docs/reliability.md
 	@$(ENV) pytest -q tests/faults --page
