@@ -52,8 +52,8 @@ fuzz: $(STAMP) .venv-fuzz/.installed ## 100,000 spoilt inputs for the parsers (2
 reliability: $(STAMP) ## inject every fault, as root for disks and memory, and write docs/reliability.md
 	@$(ENV) pytest -q tests/faults --page
 
-audit: $(STAMP) ## look the pinned packages up among known vulnerabilities, where the index answers
-	@$(ENV) python -m tests.audit
+audit: $(STAMP) .venv-audit/.installed ## look the pinned packages up among known vulnerabilities, where the index answers
+	@$(ENV) PYTHONPATH=.venv-audit python -m tests.audit
 
 peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
 
@@ -116,7 +116,7 @@ lock: ## write all lock files anew from pyproject.toml
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
 	{ sed -n '/^#/p' requirements.lock; $(FREEZE); } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
-	set -e; for extra in peers slurm remotes fuzz; do \
+	set -e; for extra in peers slurm remotes fuzz audit; do \
 	    lock=requirements-$$extra.lock; \
 	    .venv-lock/bin/python -m pip install --quiet --constraint requirements.lock ".[$$extra]"; \
 	    { sed -n '/^#/p' $$lock; \
