@@ -7,6 +7,7 @@ Snakemake and DVC, do not know of.
 
 import copy
 import difflib
+import functools
 import json
 import math
 import os
@@ -133,8 +134,11 @@ def _mapping(value: Any, field: str, source: str) -> dict:
     return value
 
 
+@functools.cache
 def _schema() -> dict[str, Any]:
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    """Read once, in C where PyYAML has it: every job and every call of Snakemake waits for it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(SCHEMA.read_text(encoding="utf-8"), loader)
 
 
 def _schema_of(sections: Iterable[str]) -> dict[str, Any]:
@@ -143,17 +147,18 @@ def _schema_of(sections: Iterable[str]) -> dict[str, Any]:
     cut = {**full, "required": [], "properties": {}}
     for section in sections:
         top, _, key = section.partition(".")
-        whole = full["properties"][top]
+        whole = copy.deepcopy(full["properties"][top])
         if not key:
             cut["properties"][top] = whole
         else:
-            part = cut["properties"].setdefault(top, {**copy.deepcopy(whole), "required": []})
+            part = cut["properties"].setdefault(top, {**whole, "required": []})
             part["required"].append(key)
     return cut
 
 
-def _validator(schema: dict[str, Any]) -> Any:
-    """A validator for which 1.0 is no integer, since it would name a run, and NaN no number."""
+@functools.cache
+def _validator() -> Any:
+    """Of schemas for which 1.0 is no integer, since it would name a run, and NaN no number."""
     # Imported here: it takes a while, and the Snakefile imports this module on each start.
     from jsonschema import Draft202012Validator, validators
 
@@ -164,12 +169,12 @@ def _validator(schema: dict[str, Any]) -> Any:
         return type(value) is int or (type(value) is float and math.isfinite(value))
 
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": integer, "number": number})
-    return validators.extend(Draft202012Validator, type_checker=types)(schema)
+    return validators.extend(Draft202012Validator, type_checker=types)
 
 
 def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
     _mapping(config, "", source)
-    found = _validator(schema).iter_errors(config)
+    found = _validator()(schema).iter_errors(config)
     errors = sorted(found, key=lambda error: list(map(str, error.path)))
     for error in errors:
         field = _field(error.absolute_path)

@@ -53,14 +53,13 @@ UNGUARDED = {"--allowed-rules", "--forceall", "-F", "--unlock"} & set(sys.argv)
 LOCKED = any(Path(".snakemake/locks").glob("*.lock"))
 if workflow.is_main_process and not UNGUARDED and not LOCKED:
     inputs = [*Path("data").glob("*.*"), *Path("results").rglob("*.*")]
-    inputs += Path("minituner").glob("*.py")
+    inputs += [*Path("minituner").glob("*.py"), *Path("report").glob("*")]
     future = [path for path in inputs if path.stat().st_mtime > time.time() + 60]
     if future:
         # Snakemake would make results of them and then throw these away for being older.
         sys.exit(
             f"minituner: error: {future[0]}: changed in the future; set the clock right, or, if it"
-            " was wrong before, run `find data results minituner -newermt now -exec touch {} +`"
-            " and `make sync`"
+            " was wrong before, run `find * -newermt now -exec touch {} +` and `make sync`"
         )
     foreign = list(foreign_outputs())
     if foreign:

@@ -1,10 +1,11 @@
 """A tiny project: the files of this checkout with small settings, run from end to end once.
 
 Every test gets its own copy of the finished project, times of change included, so that it may
-spoil what it likes; the long part is paid once a session.
+spoil what it likes; the long part is paid once.
 """
 
 import dataclasses
+import fcntl
 import os
 import re
 import shutil
@@ -122,8 +123,28 @@ def copy_project(root):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny project after `snakemake all` and `dvc commit`, all in git. Do not change it."""
-    root = tmp_path_factory.mktemp("workflow") / "project"
+    """The tiny project after `snakemake all` and `dvc commit`, all in git. Do not change it.
+
+    Made once, whatever the number of processes that share the tests: the first one makes it, the
+    others wait.
+    """
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    root = place / "workflow" / "project"
+    with open(place / "workflow.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.parent.exists():
+            try:
+                make(root)
+            except BaseException:
+                shutil.rmtree(root.parent)
+                raise
+    return Project(root)
+
+
+def make(root):
+    """The tiny project from end to end; each of its jobs writes its imports beside it, to trace."""
     copy_project(root)
     trace = root.parent / "trace"
     trace.mkdir()
@@ -136,7 +157,6 @@ def finished(tmp_path_factory):
     project.run("dvc", "commit", "--force")
     project.run("git", "add", ".")
     project.run("git", "commit", "--quiet", "--message", "tiny")
-    return Project(root)
 
 
 @pytest.fixture

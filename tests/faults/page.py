@@ -8,8 +8,11 @@ def markdown(rows, fuzzed):
 
     Args:
         rows: fault, where, outcome of each test that held.
-        fuzzed: what `python -m tests.fuzz --out` wrote.
+        fuzzed: what `python -m tests.fuzz --out` wrote, "drawn" and "guided".
     """
+    targets = {way: found["targets"] for way, found in fuzzed.items()}
+    cases = {way: sum(t["cases"] for t in each.values()) for way, each in targets.items()}
+    steered = fuzzed["guided"]["steered"]
     lines = [
         "# Reliability",
         "",
@@ -32,13 +35,20 @@ def markdown(rows, fuzzed):
         "with one line, without a traceback, a hang, a write outside its own folder, a program",
         "started, a pickle, or memory for what a file merely claims.",
         "",
+        f"{cases['drawn']:,} cases were drawn at random, by hypothesis.",
+        f"{cases['guided']:,} were steered by coverage: atheris watched which branches of",
+        f"`minituner` a case reached, kept the {steered['kept']:,} that reached something new and",
+        f"made further cases of them. The branches grew from {steered['branches_at_first']:,} to",
+        f"{steered['branches_at_last']:,}.",
+        "",
         "| input | cases | accepted | refused in one line | failed |",
         "|---|--:|--:|--:|--:|",
     ]
     columns = ("cases", "accepted", "refused", "failed")
     total = dict.fromkeys(columns, 0)
-    for target in fuzzed["targets"].values():
-        counts = {column: target.get(column, 0) for column in columns}
+    for name, target in targets["drawn"].items():
+        both = [each[name] for each in targets.values()]
+        counts = {column: sum(each.get(column, 0) for each in both) for column in columns}
         total = {column: total[column] + counts[column] for column in columns}
         cells = [f"{counts[column]:,}" for column in columns]
         lines.append(f"| {' | '.join([target['input'], *cells])} |")
@@ -52,6 +62,7 @@ def rows(text):
     return [tuple(line[2:-2].split(" | ")) for line in table if line]
 
 
-def read_counts(path):
-    """What the last `make fuzz` counted."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_counts(folder):
+    """What the last `make fuzz` counted, by the way in which it made its cases."""
+    ways = ("drawn", "guided")
+    return {way: json.loads((folder / f"{way}.json").read_text("utf-8")) for way in ways}

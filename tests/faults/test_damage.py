@@ -31,15 +31,15 @@ def flip(content):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip])
-def test_a_damaged_file_is_caught_before_use_named_and_made_again(finished, tmp_path, damage, saw):
+def test_a_damaged_file_is_caught_before_use_and_named(project, tmp_path, damage, saw):
     """As a failing disk does it: size or bits change, the times do not."""
     from minituner import cli
 
     here = os.getcwd()
     for what, (name, reader) in VICTIMS.items():
-        path = finished.root / name
+        path = project.root / name
         content, times = path.read_bytes(), path.stat()
-        os.chdir(finished.root)
+        os.chdir(project.root)
         try:
             path.write_bytes(damage(content))
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -79,6 +79,7 @@ def read(cli, reader, out):
     return status, said.getvalue()
 
 
+@pytest.mark.slow
 def test_a_damaged_result_that_snakemake_sees_is_named_and_made_again(project, ledger, saw):
     """With a new time of change, as an editor or a failed copy leaves it."""
     path = project.root / "results/train/lora_r2_s0/adapter_model.safetensors"
@@ -94,7 +95,7 @@ def test_a_damaged_result_that_snakemake_sees_is_named_and_made_again(project, l
     saw("replaced file", "a result in place", "named with a remedy that works")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("damage", [pytest.param(truncate, marks=pytest.mark.slow), flip])
 def test_a_damaged_entry_of_dvcs_cache_is_not_adopted(project, damage, saw):
     import hashlib
 

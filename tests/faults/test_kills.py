@@ -79,14 +79,20 @@ def hashes_of(folder):
     return {path.name: files.sha256(path) for path in folder.iterdir() if path.is_file()}
 
 
-def test_snakemake_killed_at_ten_moments_finishes_with_the_ledgers_bytes(project, ledger, saw):
-    for path in [*(project.root / "data").glob("*.parquet")]:
-        path.unlink()
-    for run in ("lora_r1_s0", "lora_r2_s0"):
-        remove(project.root / "results" / "train" / run)
+@pytest.mark.parametrize(
+    "moments, lost, target",
+    [
+        (3, ["results/train/lora_r2_s0/*"], "trained"),
+        pytest.param(MOMENTS, ["data/*.parquet", "results/**/*"], "all", marks=pytest.mark.slow),
+    ],
+)
+def test_snakemake_killed_at_random_moments_finishes_with_the_ledgers_bytes(
+    project, ledger, saw, moments, lost, target
+):
+    remove(project, *lost)
     locked = 0
-    for _ in range(MOMENTS):
-        process = start(project, "snakemake", "trained")
+    for _ in range(moments):
+        process = start(project, "snakemake", target)
         time.sleep(random.uniform(0.5, 5))
         process.kill()  # Snakemake alone: its jobs live on
         process.wait()
@@ -101,13 +107,20 @@ def test_snakemake_killed_at_ten_moments_finishes_with_the_ledgers_bytes(project
     assert not list((project.root / "results").rglob(".*.tmp"))
     saw(
         "kill -9",
-        "Snakemake, ten random moments in a row",
+        f"Snakemake making `{target}`, {moments} random moments in a row",
         "its lock is named with `--unlock`; then `snakemake all` ends with the ledger's bytes",
     )
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-@pytest.mark.parametrize("whom", ["job", "snakemake"])
+@pytest.mark.parametrize(
+    "name, whom",
+    [
+        ("SIGTERM", "job"),
+        ("SIGINT", "snakemake"),
+        pytest.param("SIGINT", "job", marks=pytest.mark.slow),
+        pytest.param("SIGTERM", "snakemake", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_the_run_within_five_seconds_and_keeps_the_checkpoint(
     project, name, whom, ledger, saw
 ):
@@ -150,14 +163,16 @@ def training(project):
 
 
 def test_two_at_once_do_not_disturb_each_other(project, ledger, saw):
-    remove(project.root / "results" / "train" / "lora_r1_s0")
-    first = start(project, "snakemake", "trained", "all")
+    remove(project, "results/ablation.png")
+    first = start(project, "snakemake", "all")
     try:
         wait_for(lambda: list((project.root / ".snakemake" / "locks").glob("*")))
+        os.killpg(first.pid, signal.SIGSTOP)  # lest it ends before the second has begun
         second = project.run("snakemake", "all", ok=False)
         assert second.returncode != 0
         assert "cannot be locked" in second.stdout and "--unlock" in second.stdout
         assert "Traceback" not in second.stdout
+        os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(300) == 0
     finally:
         end(first)

@@ -72,7 +72,7 @@ def test_a_full_disk_is_one_line_with_the_remedy(small_disk, project, capsys, mo
 
 def test_a_workflow_on_a_full_disk_goes_on_once_there_is_space(project, ledger, saw):
     folder = project.root / "results" / "train" / "lora_r2_s0"
-    remove(folder)
+    remove(project, "results/train/lora_r2_s0/*")
     mounted(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], folder)
     try:
         (folder / "filler").write_bytes(b"x" * (12 << 10))

@@ -8,14 +8,17 @@ import argparse
 import collections
 import json
 import os
+import re
 import resource
+import shutil
 import signal
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 
-SECONDS = 20  # of one case before it counts as a hang: many times the slowest on a busy machine
+SECONDS = 10  # of CPU time for one case before it counts as a hang: many times the slowest
+PATIENCE = 300  # the same on the clock, for a case that waits for something; a busy machine is slow
 MEMORY = 2 << 30  # bytes that a case may take beyond what is loaded
 WRITES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.chmod"}
 FORBIDDEN = (
@@ -40,7 +43,8 @@ class Watch:
         self.folder, self.outside, self.active = folder, [], False
         self.outcome, self.failures, self.cases = collections.Counter(), {}, 0
         sys.addaudithook(self.audit)
-        signal.signal(signal.SIGALRM, self.hang)
+        for sign in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(sign, self.hang)
 
     def hang(self, *_):
         raise Hang
@@ -69,7 +73,8 @@ class Watch:
 
         self.cases += 1
         fault = None
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         self.active, self.outside = True, []
         try:
             case()
@@ -86,6 +91,7 @@ class Watch:
             fault = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
         finally:
             self.active = False
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self.outside:
             fault = f"outside its folder: {self.outside[0]}"
@@ -105,6 +111,8 @@ def main() -> int:
     parser.add_argument("--replay", metavar="HEX", help="one case of one target again")
     options = parser.parse_args()
     options.out = options.out and options.out.absolute()
+    # A module loaded for the first time inside a case would write its bytecode: outside the folder.
+    sys.dont_write_bytecode = True
     if options.guided:
         import atheris
 
@@ -142,21 +150,22 @@ def main() -> int:
             )
             return 0
 
-        def report() -> int:
+        def report(**steered: int) -> int:
             counts = {
                 name: {"input": targets.TARGETS[name][0]}
                 | {kind: n for (of, kind), n in watch.outcome.items() if of == name}
                 | {"cases": sum(n for (of, _), n in watch.outcome.items() if of == name)}
                 for name in names
             }
-            text = json.dumps({"targets": counts, "failures": watch.failures}, indent=2)
+            found = {"targets": counts, "failures": watch.failures}
+            text = json.dumps(found | ({"steered": steered} if steered else {}), indent=2)
             print(text, flush=True)
             if options.out:
                 options.out.write_text(text + "\n", encoding="utf-8")
             return 1 if watch.failures else 0
 
         if options.guided:
-            guided(once, names, options, report)  # ends the process
+            guided(once, names, options, report, root)  # ends the process
         for name in names:
             drawn(lambda data, name=name: once(name, data), options, len(names))
             print(f"{name}: {watch.cases} cases so far", file=sys.stderr, flush=True)
@@ -181,20 +190,34 @@ def drawn(once, options, parts: int) -> None:
     each()
 
 
-def guided(once, names: list[str], options, report) -> None:
-    """Cases steered by the branches that they reach in minituner; the first byte is the target."""
+def guided(once, names: list[str], options, report, root: Path) -> None:
+    """Cases steered by the branches that they reach in minituner; the first byte is the target.
+
+    libFuzzer keeps a case that reaches something new and makes further cases of it. Its own account
+    of that, on the standard error, is kept and counted: branches after the first case and after
+    the last, and the cases kept.
+    """
     import atheris
 
     done = 0
+    log = root / "libfuzzer.log"
 
     def each(data: bytes) -> None:
         nonlocal done
         once(names[data[0] % len(names) if data else 0], data[1:])
         done += 1
-        if done == options.cases:
-            os._exit(report())  # libFuzzer would leave without a word
+        if done == options.cases:  # libFuzzer would leave without a word
+            told = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)/", log.read_text(errors="replace"))
+            at_first, at_last, kept = int(told[0][0]), int(told[-1][0]), int(told[-1][1])
+            status = report(branches_at_first=at_first, branches_at_last=at_last, kept=kept)
+            shutil.rmtree(root)
+            os._exit(status)
 
-    atheris.Setup([sys.argv[0], f"-seed={options.seed + 1}", "-max_len=48"], each)
+    print(f"libFuzzer's log is {log}", file=sys.stderr, flush=True)
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 2)
+    arguments = [f"-seed={options.seed + 1}", "-max_len=48", "-len_control=0"]
+    atheris.Setup([sys.argv[0], *arguments], each)
     atheris.Fuzz()
 
 

@@ -15,7 +15,7 @@ DIRECT = [
     Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
 ]
 # The others look at the project from outside; nothing that is made or tested rests on them.
-EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev", "audit", "fuzz"})
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev"})
 
 
 def pins(lines):
