@@ -3,13 +3,15 @@
 A sentence is framed by newlines, the symbol with id 0: `⏎go: yesterday she went to school.⏎`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from minituner.errors import UserError
-from minituner.packing import Packed, pack
+from minituner.packing import ROWS, Packed, pack
 
 BOUNDARY = "\n"  # begins and ends each sentence; also the padding, which no loss looks at
 IGNORE = -100  # torch's cross_entropy skips targets with this value
@@ -83,8 +85,9 @@ def needed(
 
     Returns:
         Each sequence up to its last target, packed; the indices of the L symbols with a target
-        among those, or None where each has one; and the L targets. Where every symbol of the batch
-        has a target, `ids` as they are.
+        among those, or None where nearly each has one; and their targets. To make both numbers
+        multiples of `packing.ROWS`, the last ones of either may be symbols whose target is
+        `IGNORE`. Where every symbol of the batch has a target, `ids` as they are.
     """
     seen = targets != IGNORE
     if seen.all():
@@ -92,9 +95,16 @@ def needed(
     places = torch.arange(1, ids.shape[1] + 1)
     lengths = (seen * places).amax(1).clamp(min=1)
     packed = pack(ids[:, : int(lengths.max())], lengths)
-    seen = seen[:, : packed.reads.shape[1]][packed.own]
-    looked = None if seen.all() else seen.nonzero().flatten()
-    return packed, looked, targets[targets != IGNORE]
+    wanted = targets[:, : packed.reads.shape[1]][packed.own]
+    looked = (wanted != IGNORE).nonzero().flatten()
+    rows = math.ceil(len(looked) / ROWS) * ROWS
+    if rows >= len(packed.ids):
+        return packed, None, _filled(wanted, len(packed.ids), IGNORE)
+    return packed, _filled(looked, rows, 0), _filled(wanted[looked], rows, IGNORE)
+
+
+def _filled(x: torch.Tensor, n: int, value: int) -> torch.Tensor:
+    return F.pad(x, (0, n - len(x)), value=value)
 
 
 def index_batches(n: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:

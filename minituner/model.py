@@ -143,7 +143,7 @@ class MiniGPT(nn.Module):
         Returns:
             (B, T, C); (n, C) for packed ids; (L, C) at `looked`.
         """
-        packed = pack(ids) if isinstance(ids, torch.Tensor) else ids
+        packed = pack(ids, multiple=1) if isinstance(ids, torch.Tensor) else ids
         T = packed.reads.shape[1]
         if T > self.config.context:
             raise UserError(

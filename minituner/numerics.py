@@ -112,7 +112,7 @@ class _Attention(torch.autograd.Function):
         from minituner import block_kernels as kernels
 
         ctx.layout = heads, *_arrays(packed.reads, packed.lengths, packed.first)
-        y, tops = torch.empty_like(q), q.new_empty(len(q), heads)
+        y, tops = torch.zeros_like(q), q.new_zeros(len(q), heads)
         kernels.attend(*_arrays(q, k, v), *ctx.layout, *_arrays(y, tops))
         ctx.save_for_backward(q, k, v, y, tops)
         return y

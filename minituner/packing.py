@@ -6,11 +6,16 @@ import dataclasses
 import functools
 
 import torch
+import torch.nn.functional as F
+
+# Symbols are filled up to a multiple of this: oneDNN makes a new kernel for each number of rows,
+# which takes as long as several products.
+ROWS = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """n symbols of S sequences, and which of them each sequence reads.
+    """n symbols of S sequences, and which of them each sequence reads; the last ones none may.
 
     Attributes:
         ids: (n,), int64.
@@ -28,17 +33,18 @@ class Packed:
 
     @functools.cached_property
     def own(self) -> torch.Tensor:
-        """(S, T), bool: the symbols that a sequence does not only read, n in all."""
+        """(S, T), bool: the symbols that a sequence does not only read."""
         return _own(self.reads.shape[1], self.lengths, self.first)
 
     def padded(self, x: torch.Tensor) -> torch.Tensor:
         """(n, C) → (S, T, C): what each sequence reads."""
         S, T = self.reads.shape
-        return x.view(S, T, -1) if len(x) == S * T else x[self.reads]
+        return x.view(S, T, -1) if len(x) == S * T and self.own.all() else x[self.reads]
 
     def unpadded(self, x: torch.Tensor) -> torch.Tensor:
-        """(S, T, C) → (n, C): each symbol's own row."""
-        return x.flatten(0, 1) if self.own.all() else x[self.own]
+        """(S, T, C) → (n, C): each symbol's own row, zeros for those that none reads."""
+        rows = x.flatten(0, 1) if self.own.all() else x[self.own]
+        return F.pad(rows, (0, 0, 0, len(self.ids) - len(rows)))
 
 
 def _own(T: int, lengths: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
@@ -51,6 +57,7 @@ def pack(
     lengths: torch.Tensor | None = None,
     parents: torch.Tensor | None = None,
     first: torch.Tensor | None = None,
+    multiple: int = ROWS,
 ) -> Packed:
     """Lay sequences one behind the other.
 
@@ -60,6 +67,7 @@ def pack(
         parents: (S,), int64: the sequence that the first symbols are shared with, which has them
             as its own.
         first: (S,), int64, how many symbols are shared; None for none.
+        multiple: of which the number of symbols is, by some at the end that no sequence reads.
     """
     S, T = ids.shape
     lengths = torch.full((S,), T) if lengths is None else lengths
@@ -69,4 +77,6 @@ def pack(
     reads[own] = torch.arange(int(own.sum()))
     if parents is not None:
         reads = torch.where(torch.arange(T) < first[:, None], reads[parents], reads)
-    return Packed(ids[own], torch.arange(T).expand(S, T)[own], reads, lengths, first)
+    spare = (0, -int(own.sum()) % multiple)
+    positions = torch.arange(T).expand(S, T)[own]
+    return Packed(F.pad(ids[own], spare), F.pad(positions, spare), reads, lengths, first)

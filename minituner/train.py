@@ -36,7 +36,7 @@ def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.T
     """
     sequences, looked, wanted = data.needed(ids, targets)
     logits = model(sequences) if looked is None else model(sequences, looked)
-    return F.cross_entropy(logits.flatten(0, -2), wanted)
+    return F.cross_entropy(logits.flatten(0, -2), wanted, ignore_index=data.IGNORE)
 
 
 @torch.no_grad()
