@@ -23,6 +23,16 @@ import json, sys
 from minituner.cli import main
 sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
 """
+# Runs every compiled loop once, so that the emulated CPU finds them on disk: the code is the same
+# for all CPUs, and making it takes many minutes under emulation.
+COMPILE = """
+from minituner import nf4, train
+from minituner.model import MiniGPT, ModelConfig
+import torch
+ids = torch.zeros(2, 9, dtype=torch.int64)
+train.loss_on(MiniGPT(ModelConfig("ab")), ids, ids).backward()
+nf4.dequantize(*nf4.quantize(torch.ones(64)))
+"""
 
 
 def make_template(folder: Path) -> None:
@@ -60,6 +70,7 @@ def build_emulated(template: Path, root: Path, cpu: str) -> Path:
     """Build with all jobs in one process on an emulated CPU, where starting a process is slow."""
     project = root / "project"
     shutil.copytree(template, project)
+    run_in(project, {})(sys.executable, "-c", COMPILE)
     steps = json.dumps(commands(project))
     emulated = ("qemu-x86_64", "-cpu", cpu, sys.executable, "-c", IN_ONE_PROCESS, steps)
     run_in(project, {})(*emulated)
