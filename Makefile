@@ -49,7 +49,7 @@ fuzz: $(STAMP) .venv-fuzz/.installed ## 100,000 spoilt inputs for the parsers (2
 	@$(ENV) nice python -m tests.fuzz --cases 50000 --out tests/fuzz/drawn.json
 	@$(ENV) PYTHONPATH=.venv-fuzz nice python -m tests.fuzz --cases 50000 --guided --out tests/fuzz/guided.json
 
-reliability: $(STAMP) ## inject every fault, as root for disks and memory, and write docs/reliability.md
+reliability: $(STAMP) ## inject every fault, as root for disks and memory; writes docs/reliability.md
 	@$(ENV) pytest -q tests/faults --page
 
 audit: $(STAMP) .venv-audit/.installed ## look the pinned packages up among known vulnerabilities, where the index answers
@@ -61,8 +61,8 @@ slurm: .venv-slurm/.installed ## add Snakemake's executor for Slurm, in .venv-sl
 
 remotes: $(REMOTES) ## add DVC's stores at ssh:// and webdav://, in .venv-remotes
 
-cluster: $(STAMP) slurm remotes services ## test on a real Slurm, with stores on real servers (as root, on Debian)
-	@$(ENV) MINITUNER_CLUSTER=1 pytest -q tests/cluster
+cluster: $(STAMP) slurm remotes services ## test a real Slurm and stores on real servers, as root on Debian; writes there too
+	@$(ENV) pytest -q tests/cluster --page
 
 # Installed, not started (RUNLEVEL): the tests start their own, in folders of their own.
 services:

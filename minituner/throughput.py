@@ -155,18 +155,18 @@ def as_markdown(
     lines = [
         "# A sweep at scale",
         "",
-        "Written by `snakemake scale` from measurements on the machine that ran it: 2 cores, busy "
-        f"with other work (load {added['load']:.1f} while overheads were measured). Before: "
-        "`snakemake all`, `make slurm`; root, and Debian's Slurm.",
+        "Written by `snakemake scale` from measurements on the machine that ran it, at a load of "
+        f"{added['load']:.1f} while overheads were measured. Before: `snakemake all`, `make "
+        "slurm`; root, and Debian's Slurm.",
         "",
         "## What a job needs",
         "",
         f"A rule asks for {MEMORY} × the largest peak and the memory of the two Snakemakes around "
         f"a job on a cluster, {added['snakemake_mb']:.0f} MB each, in steps of 500 MB; and for "
         f"{TIME} × the longest time, in steps of 5 minutes. Each retry asks for as much again "
-        "(`grown` in `rules/common.smk`). Times are core-seconds, since the machine was busy. "
-        "`threads` is 1 everywhere: more would not give the same bytes, and the sweep is parallel "
-        "by itself.",
+        "(`grown` in `rules/common.smk`). Times are core-seconds, which other work does not "
+        "stretch. `threads` is 1 everywhere: more would not give the same bytes, and the sweep is "
+        "parallel by itself.",
         "",
         "| rule | jobs | longest, core-s | peak, MB | mem_mb: needed | asked for "
         "| runtime, min: needed | asked for |",

@@ -9,6 +9,11 @@ from tiny_project import finished, project  # noqa: F401  for tests/workflow and
 from minituner import checkpoint, data, files, numerics
 from minituner.model import MiniGPT, ModelConfig
 
+
+def pytest_addoption(parser):
+    parser.addoption("--page", action="store_true", help="write docs/reliability.md anew")
+
+
 SENTENCES = [
     # verb, tense, prompt, form, rest, rivals
     ("go", "past_simple", "go: yesterday she ", "went", " to school.", ["goed", "go", "wented"]),

@@ -1,7 +1,8 @@
-"""What `make cluster` runs: the tiny project on a real Slurm, its results in real remote stores.
+"""The tiny project on a real Slurm, its results in real remote stores.
 
-Without MINITUNER_CLUSTER=1, which `make cluster` sets, without its optional packages or Debian's
-programs, the tests are skipped and say so.
+`make test` runs the shortest of it; `make cluster` also what is marked as slow: lost nodes, time
+limits, broken pushes. Without root, Debian's programs (`make services`) or the optional packages
+(`make slurm remotes`) the tests are skipped and say so.
 """
 
 import os
@@ -10,6 +11,7 @@ import shutil
 import pytest
 
 from minituner import files
+from tests.reliability import saw, seen  # noqa: F401
 from tests.tiny_project import ROOT, finished  # noqa: F401
 
 from .runs import Run
@@ -19,17 +21,10 @@ BASE = "results/base/model.safetensors"
 EXTRAS = {"slurm": ROOT / ".venv-slurm", "remotes": ROOT / ".venv-remotes"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def asked_for():
-    """Nothing here is part of `make test`, not even the tiny project that these tests need."""
-    if not os.environ.get("MINITUNER_CLUSTER"):
-        pytest.skip("run by `make cluster`")
-    if os.geteuid():
-        pytest.skip("its services are started as root")
-
-
 def need(*programs, extra):
     """Skip, and say why, unless the programs and the packages of an extra are there."""
+    if os.geteuid():
+        pytest.skip("its services are started as root")
     for program in programs:
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed and could not be")
@@ -55,38 +50,49 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def runs(slurm, tmp_path_factory):
-    """Three runs: the whole workflow, and two whose `base` comes to a halt.
+def start(slurm, tmp_path_factory):
+    """Sets a run going."""
+    begun = []
+
+    def run(name, *arguments):
+        begun.append(
+            Run(slurm, EXTRAS["slurm"], tmp_path_factory.mktemp(name) / "project", *arguments)
+        )
+        return begun[-1]
+
+    yield run
+    for each in begun:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def whole(start):
+    """The whole workflow, under way."""
+    return start("whole", "all")
+
+
+@pytest.fixture(scope="session")
+def disturbed(slurm, start, request):
+    """Two runs whose `base` comes to a halt, with a whole one beside them.
 
     One stays so until its time limit, a minute at first, then two. The node of the other dies.
     """
-
-    def start(name, *arguments):
-        return Run(slurm, EXTRAS["slurm"], tmp_path_factory.mktemp(name) / "project", *arguments)
-
     elsewhere = 'base:slurm_extra="--nodelist=node2"'
     limits = ["--set-resources", "base:runtime=attempt", elsewhere]
     found = {
         "limited": start("limited", *limits, "--", BASE),
         "lost": start("lost", "--", BASE),
-        "whole": start("whole", "all"),
     }
-    try:
-        held = {}
+    request.getfixturevalue("whole")
 
-        def both_held():
-            for name in {"limited", "lost"} - held.keys():
-                job = found[name].hold("base")
-                held.update({name: job} if job else {})
-            return len(held) == 2
-
-        wait_for(both_held, "the jobs of base", 400)
-        found["limited"].held, found["lost"].held = held["limited"], held["lost"]
-        node = found["lost"].outcome()[held["lost"]]["node"]
-        slurm.crash(node)
-        wait_for(lambda: slurm.states()[node].startswith("DOWN"), "the loss of the node", 120)
-        slurm.start_node(node)
-        yield found
-    finally:
+    def both_held():
         for run in found.values():
-            run.stop()
+            run.held = run.held or run.hold("base")
+        return all(run.held for run in found.values())
+
+    wait_for(both_held, "the jobs of base", 400)
+    node = found["lost"].outcome()[found["lost"].held]["node"]
+    slurm.crash(node)
+    wait_for(lambda: slurm.states()[node].startswith("DOWN"), "the loss of the node", 120)
+    slurm.start_node(node)
+    return found

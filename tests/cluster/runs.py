@@ -20,6 +20,7 @@ class Run:
 
     def __init__(self, slurm, packages, root, *arguments):
         self.slurm = slurm
+        self.held = None  # the id of the job that was brought to a halt
         for name in project_files():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)

@@ -230,6 +230,8 @@ class Slurm(Services):
 class Ssh(Services):
     """sshd for one key, which `home` holds as a user's .ssh would, host key included."""
 
+    kind = "ssh"
+
     def __init__(self, folder, home):
         super().__init__(folder)
         self.home = home
@@ -267,6 +269,8 @@ class Ssh(Services):
 
 class WebDav(Services):
     """wsgidav on a folder; `packages` is where it is installed."""
+
+    kind = "WebDAV"
 
     def __init__(self, folder, packages):
         super().__init__(folder)

@@ -60,16 +60,18 @@ def cut_short(server):
 
 
 def test_what_one_checkout_pushes_another_pulls_and_has_nothing_to_run(
-    origin, clone, server, finished
+    origin, clone, server, finished, saw
 ):
     origin.make("REMOTES=", "push", f"REMOTE={server.url}")
     clone.make("REMOTES=", "pull", f"REMOTE={server.url}")
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
     assert hashes(clone) == hashes(finished)
+    saw("none", f"push, fresh clone, pull: {server.kind}", "the same bytes, no job left to run")
 
 
-def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server, finished):
+@pytest.mark.slow
+def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server, finished, saw):
     origin.make("REMOTES=", "remote", f"REMOTE={server.url}")
     push = subprocess.Popen(
         [BIN / "dvc", "push", "--jobs", "1"],
@@ -95,9 +97,13 @@ def test_a_push_that_was_killed_is_taken_up_again(origin, clone, server, finishe
     clone.make("REMOTES=", "pull")
     assert clone.jobs() == {}
     assert hashes(clone) == hashes(finished)
+    saw("kill -9", f"a push half-way: {server.kind}", "a pull fails; the next push sends the rest")
 
 
-def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, server, finished):
+@pytest.mark.slow
+def test_a_damaged_object_is_not_delivered_and_can_be_replaced(
+    origin, clone, server, finished, saw
+):
     origin.make("REMOTES=", "push", f"REMOTE={server.url}")
     victim = max(objects(server), key=lambda path: path.stat().st_size)
     damaged = bytearray(victim.read_bytes())
@@ -112,3 +118,8 @@ def test_a_damaged_object_is_not_delivered_and_can_be_replaced(origin, clone, se
     origin.make("REMOTES=", "push")
     clone.make("REMOTES=", "pull")
     assert hashes(clone) == hashes(finished)
+    saw(
+        "one bit flipped",
+        f"a stored object: {server.kind}",
+        "a pull fails and delivers no such file",
+    )

@@ -11,31 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_project import BIN, ROOT
-
-ROWS: list[tuple[str, str, str]] = []  # fault, where, outcome: what tests of this session held
-
-
-def pytest_addoption(parser):
-    parser.addoption("--page", action="store_true", help="write docs/reliability.md anew")
-
-
-def pytest_collection_modifyitems(items):
-    """The page comes last, when all others have said what they saw."""
-    items.sort(key=lambda item: item.name == "test_the_page_says_what_the_suite_saw")
-
-
-@pytest.fixture
-def saw(request):
-    """Called at the end of a test with what held: the page must say just that, or will."""
-
-    def row(fault, where, outcome):
-        ROWS.append((fault, where, outcome))
-        if not request.config.getoption("--page", False):
-            line = f"| {fault} | {where} | {outcome} |"
-            assert line in PAGE.read_text(encoding="utf-8"), f"{line}: run make reliability"
-
-    return row
+from reliability import saw, seen  # noqa: F401
+from tiny_project import BIN
 
 
 def mounted(command, folder):
@@ -121,7 +98,3 @@ def finish(project, ledger):
     project.run("snakemake", "all")
     assert hashes(project.root) == ledger
     assert project.jobs() == {}
-
-
-PAGE = ROOT / "docs" / "reliability.md"
-FUZZED = Path(__file__).parent.parent / "fuzz"
