@@ -184,7 +184,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     lines += [
         "",
         "Memory is the largest resident of any one process; of a step, the bytes by formula "
-        "(docs/memory.md). A step's seconds are CPU time, on 8 × 48 symbols.",
+        "(docs/theory/03_memory_footprint.md). A step's seconds are CPU time, on 8 × 48 symbols.",
     ]
     return "\n".join(lines) + "\n"
 
