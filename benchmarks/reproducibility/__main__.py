@@ -67,13 +67,16 @@ def commands(project: Path) -> list[list[str]]:
 
 
 def build_emulated(template: Path, root: Path, cpu: str) -> Path:
-    """Build with all jobs in one process on an emulated CPU, where starting a process is slow."""
+    """Build with the jobs in two processes on an emulated CPU, where starting a process is slow."""
     project = root / "project"
     shutil.copytree(template, project)
     run_in(project, {})(sys.executable, "-c", COMPILE)
-    steps = json.dumps(commands(project))
-    emulated = ("qemu-x86_64", "-cpu", cpu, sys.executable, "-c", IN_ONE_PROCESS, steps)
-    run_in(project, {})(*emulated)
+    steps = commands(project)
+    # The page in a process of its own: at the end of the long one qemu died of SIGSEGV.
+    page = next(i for i, step in enumerate(steps) if step[0] == "report")
+    for part in (steps[:page], steps[page:]):
+        program = (sys.executable, "-c", IN_ONE_PROCESS, json.dumps(part))
+        run_in(project, {})("qemu-x86_64", "-cpu", cpu, *program)
     return project
 
 
@@ -106,7 +109,7 @@ def measure(root: Path) -> list[tuple[str, str]]:
             shutil.rmtree(root / str(i))
         print(*rows[-1], sep=": ", flush=True)
     for cpu in CPUS:
-        what = f"emulated {cpu}, all jobs in one process"
+        what = f"emulated {cpu}, the jobs in two processes"
         if cpu in emulated:
             rows.append((what, compare(reference, tracked(emulated[cpu].result()))))
         else:
