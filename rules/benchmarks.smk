@@ -37,7 +37,7 @@ rule growth:
         training=sources("train"),
         scoring=sources("evaluate"),
     output:
-        "results/performance/growth.parquet",
+        table="results/performance/growth.parquet",
         page="docs/growth.md",
         picture="docs/growth.png",
     log:
@@ -52,5 +52,5 @@ rule growth:
     params:
         page=subpath(output.page, parent=True),
     shell:
-        "python -m benchmarks.growth --out {output[0]} --page {params.page}"
+        "python -m benchmarks.growth --out {output.table} --page {params.page}"
         " 2>&1 >> {log} | tee -a {log} >&2"
