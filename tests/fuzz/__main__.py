@@ -130,10 +130,7 @@ def main() -> int:
         for table in ("verbs", "templates"):
             (seed / "data" / f"{table}.csv").write_bytes((seed / f"{table}.csv").read_bytes())
         os.chdir(seed)
-        # Once before: some libraries make folders of their own when they are first used, and numba
-        # keeps its machine code in pickles, beside Python's own compiled files.
-        targets.quiet(lambda: targets.pretrain(seed / "c.parquet", root / "warm-up"))
-        seeds.nf4.dequantize(*seeds.nf4.quantize(seeds.torch.ones(64)))
+        targets.quiet(lambda: targets.warm_up(seed / "c.parquet", root / "warm-up"))
         watch = Watch(root)
         loaded = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (loaded + MEMORY,) * 2)

@@ -14,6 +14,7 @@ import yaml
 
 from minituner import checkpoint, data, evaluate, settings, subsets, train
 from minituner.corpus import build
+from minituner.nf4 import dequantize, quantize
 from minituner.tables import read_templates, read_verbs
 
 from . import seeds
@@ -93,6 +94,16 @@ def _spoil_table(path: Path, work: Path, choose: Choices) -> Path:
 def pretrain(corpus: Path, out: Path) -> None:
     """One step on a corpus."""
     train.pretrain({"model": TINY, "base": BASE}, corpus, out)
+
+
+def warm_up(corpus: Path, out: Path) -> None:
+    """Use once what a library sets up at its first use, before anything is watched.
+
+    Some make folders of their own; numba reads its machine code, kept beside Python's own compiled
+    files, from pickles.
+    """
+    pretrain(corpus, out)
+    dequantize(*quantize(torch.ones(64)))
 
 
 def corpus(seed: Path, work: Path, choose: Choices) -> None:
