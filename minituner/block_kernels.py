@@ -6,60 +6,9 @@ results against PyTorch's operations.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from minituner.kernels import ONE, compiled
-
-LANES = 8  # float32 numbers in a vector of x86-64-v3
-
-
-@intrinsic
-def tile(typing, out, i, c, left, right, first, last):
-    """out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8], kept in 8 registers.
-
-    Float32 matrices whose rows lie one after the other. Each sum is taken in the order of its terms
-    by fused multiply-adds; LLVM does not see by itself that it may keep the sums out of memory.
-    """
-    index, vector = types.intp, ir.VectorType(ir.FloatType(), LANES)
-    signature = types.void(out, index, index, left, right, index, index)
-
-    def generate(context, builder, signature, arguments):
-        out, i, c, left, right, first, last = arguments
-        one, nothing = context.get_constant(index, 1), ir.Constant(vector, None)
-
-        def matrix(position, value):
-            array = context.make_array(signature.args[position])(context, builder, value)
-            return array.data, builder.extract_value(array.shape, 1)
-
-        def at(array, row, column):
-            return builder.gep(array[0], [builder.add(builder.mul(row, array[1]), column)])
-
-        def as_vector(pointer):
-            return builder.bitcast(pointer, vector.as_pointer())
-
-        out, left, right = matrix(0, out), matrix(3, left), matrix(4, right)
-        rows = [builder.add(i, context.get_constant(index, r)) for r in range(LANES)]
-        sums = [cgutils.alloca_once(builder, vector) for _ in rows]
-        for total in sums:
-            builder.store(nothing, total)
-        kind = ir.FunctionType(vector, [vector] * 3)
-        multiply_add = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f32")
-        spread = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        with cgutils.for_range_slice(builder, first, last, one, inc=True) as (k, _):
-            y = builder.load(as_vector(at(right, k, c)), align=4)
-            for row, total in zip(rows, sums, strict=True):
-                x = builder.load(at(left, row, k))
-                x = builder.insert_element(nothing, x, ir.IntType(32)(0))
-                x = builder.shuffle_vector(x, x, spread)
-                builder.store(builder.call(multiply_add, [x, y, builder.load(total)]), total)
-        for row, total in zip(rows, sums, strict=True):
-            builder.store(builder.load(total), as_vector(at(out, row, c)), align=4)
-        return context.get_dummy_value()
-
-    return signature, generate
-
+from minituner.tiles import LANES, rounded, tile, transposed
 
 # Cephes' expf: ln 2 in two parts, the first exact in few bits, and e^r − 1 − r for |r| ≤ ln 2 / 2.
 LOG2_E, LN_2, LN_2_REST = map(np.float32, (1.44269504088896341, 0.693359375, -2.12194440e-4))
@@ -99,22 +48,6 @@ def add_head(x, rows, heads, h, part, scale):
         row = x[rows[t], h * width : (h + 1) * width]
         for d in range(width):
             row[d] += part[t, d] * scale
-
-
-@compiled
-def rounded(n):
-    """n rounded up to whole vectors."""
-    return (n + LANES - 1) // LANES * LANES
-
-
-@compiled
-def transposed(matrix):
-    """A copy whose rows are the columns of matrix."""
-    out = np.empty((matrix.shape[1], matrix.shape[0]), np.float32)
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            out[j, i] = matrix[i, j]
-    return out
 
 
 @compiled

@@ -79,7 +79,7 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     corpus.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
     subsets = stage_of(stages.subsets, "corpus", "irregular", "control")
     subsets.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
-    stage_of(stages.base, "corpus", "out")
+    base = stage_of(stages.base, "corpus", "out")
     counts = stage_of(stages.counts)
     counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
     counts.add_argument("--out", type=Path, metavar="PATH", help="folder of the tables")
@@ -96,6 +96,9 @@ def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
     train.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
     train.add_argument("--rank", type=_positive, help="of the adapter; not for --method full")
     train.add_argument("--seed", type=int, required=True)
+    for trained in (base, train):
+        side_by_side = "that compute a batch's shards side by side (default: one a shard)"
+        trained.add_argument("--threads", type=_positive, help=side_by_side)
     stage_of(stages.quantize, "base", "out")
     stage_of(stages.memory, "base", "nf4", "irregular", "out")
     evaluate = stage_of(stages.evaluate, "base", "irregular", "control", "out")

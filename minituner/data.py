@@ -74,6 +74,11 @@ def batch(
     return ids, targets
 
 
+def needed_lengths(targets: torch.Tensor) -> torch.Tensor:
+    """(B, T) → (B,): how many symbols each sequence has up to its last target."""
+    return ((targets != IGNORE) * torch.arange(1, targets.shape[1] + 1)).amax(1)
+
+
 def needed(
     ids: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor | Packed, torch.Tensor | None, torch.Tensor]:
@@ -89,11 +94,9 @@ def needed(
         multiples of `packing.ROWS`, the last ones of either may be symbols whose target is
         `IGNORE`. Where every symbol of the batch has a target, `ids` as they are.
     """
-    seen = targets != IGNORE
-    if seen.all():
+    if (targets != IGNORE).all():
         return ids, None, targets.flatten()
-    places = torch.arange(1, ids.shape[1] + 1)
-    lengths = (seen * places).amax(1).clamp(min=1)
+    lengths = needed_lengths(targets).clamp(min=1)
     packed = pack(ids[:, : int(lengths.max())], lengths)
     wanted = targets[:, : packed.reads.shape[1]][packed.own]
     looked = (wanted != IGNORE).nonzero().flatten()

@@ -32,8 +32,9 @@ def _log_probs(
     """`symbol_log_probs` in one forward pass; for `parents` and `shared` see `packing.pack`."""
     ids, targets = data.batch(texts, model.config.vocab, seen)
     counted = targets != data.IGNORE
-    lengths = (counted * torch.arange(1, ids.shape[1] + 1)).amax(1)
-    packed = pack(ids, lengths, *(x and torch.tensor(x) for x in (parents, shared)))
+    packed = pack(
+        ids, data.needed_lengths(targets), *(x and torch.tensor(x) for x in (parents, shared))
+    )
     logits, at, wanted = model(packed), packed.reads[counted], targets[counted]
     log_probs = torch.zeros(ids.shape, dtype=torch.float64)
     log_probs[counted] = F.log_softmax(logits, dim=-1)[at, wanted].double()

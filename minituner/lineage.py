@@ -35,13 +35,26 @@ def ancestry(path: Path) -> Iterator[tuple[int, Path, dict[str, Any] | None, boo
     return walk(path, 0)
 
 
+def stages(ledger: Path) -> dict[str, dict[str, Any]]:
+    """The stages of a dvc.lock.
+
+    Raises:
+        ValueError, KeyError or TypeError: if it is none.
+    """
+    try:
+        content = yaml.load(ledger.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    return content["stages"]
+
+
 def ledger_entry(path: Path) -> tuple[str, dict[str, Any]] | None:
     """The stage of dvc.lock that owns a file, and its entry; for files that DVC put in place."""
     try:
-        stages = yaml.safe_load(LEDGER.read_text(encoding="utf-8"))["stages"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        found = stages(LEDGER)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    for name, stage in stages.items():
+    for name, stage in found.items():
         if any(path.is_relative_to(out["path"]) for out in stage.get("outs", ())):
             return name, stage
     return None

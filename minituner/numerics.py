@@ -1,10 +1,13 @@
 """The pinned way of computing: fixed kernels, one thread and named generators.
 
-The parallelism is between jobs, not inside them, so a result never depends on the number of cores.
+The parallelism is between jobs, and between the shards of a batch, which `train.py` adds up in
+order. So a result never depends on the number of cores.
 """
 
 import functools
+import math
 import sys
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from minituner import pinning
 from minituner.packing import Packed
 from minituner.rng import derive_seed
 
+ONE = np.float32(1)
 IN_ORDER = 256  # terms of a sum that oneDNN's AVX2 and AVX-512 kernels add in the same order
 
 
@@ -35,6 +39,29 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
+def _loops() -> ModuleType:
+    """Attention and GELU; whoever computes imports numba, which takes a quarter of a second."""
+    from minituner import block_kernels
+
+    return block_kernels
+
+
+def _tiles() -> ModuleType:
+    """The products that oneDNN is slow at."""
+    from minituner import tiles
+
+    return tiles
+
+
+def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """(…, C) → (n, C), one row after the other."""
+    return x.reshape(-1, x.shape[-1]).contiguous()
+
+
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """x Wᵀ + b by oneDNN, (rows, in) → (rows, out).
 
@@ -46,15 +73,22 @@ def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -
         return product(x, weight, bias, "none", [], "")
     y = None
     for start in range(0, x.shape[-1], IN_ORDER):
-        # Copies: for pieces of a matrix oneDNN takes a kernel that is a thousand times slower.
-        part, columns = (m[..., start : start + IN_ORDER].contiguous() for m in (x, weight))
+        part, columns = (_piece(m[..., start : start + IN_ORDER]) for m in (x, weight))
         more = product(part, columns, bias if y is None else None, "none", [], "")
         y = more if y is None else y.add_(more)
     return y
 
 
+def _piece(columns: torch.Tensor) -> torch.Tensor:
+    """The same, copied unless each column lies together.
+
+    For a matrix where neither rows nor columns do, oneDNN's kernel is a thousand times slower.
+    """
+    return columns if columns.stride(0) == 1 else columns.contiguous()
+
+
 class _Linear(torch.autograd.Function):
-    """`linear` with gradients from the same kernels; keeps x only where the weight is trained."""
+    """`linear` with gradients; keeps x only where the weight is trained."""
 
     @staticmethod
     def forward(ctx, x, weight, bias):
@@ -65,12 +99,13 @@ class _Linear(torch.autograd.Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        rows = grad.reshape(-1, grad.shape[-1]).contiguous()
+        rows = _rows(grad)
         for_x = for_weight = for_bias = None
         if need_x:
             for_x = _product(rows, weight.t(), None).view(*grad.shape[:-1], weight.shape[1])
         if need_weight:
-            for_weight = _product(rows.t(), x.reshape(-1, x.shape[-1]).t(), None)
+            for_weight = weight.new_zeros(weight.shape)
+            _tiles().add_over_rows(*_arrays(rows, _rows(x)), ONE, *_arrays(for_weight))
         if need_bias:
             for_bias = rows.sum(0)
         return for_x, for_weight, for_bias
@@ -81,27 +116,22 @@ class _LowRank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, y, x, A, B, scale):
-        inner = _product(x, A, None)
+        ctx.scale, out = np.float32(scale), y.new_empty(y.shape)
+        inner = x.new_empty(math.prod(x.shape[:-1]), len(A))
+        given = _arrays(*map(_rows, (y, x, A, B)))
+        _tiles().low_rank(*given, ctx.scale, *_arrays(inner, _rows(out)))
         ctx.save_for_backward(x, inner, A, B)
-        ctx.scale = scale
-        return y + _product(inner, scale * B, None)
+        return out
 
     @staticmethod
     def backward(ctx, grad):
         x, inner, A, B = ctx.saved_tensors
-        rows = grad.reshape(-1, grad.shape[-1])
-        for_inner = _product(rows, (ctx.scale * B).t(), None)
-        for_x = None
-        if ctx.needs_input_grad[1]:
-            for_x = _product(for_inner, A.t(), None).view_as(x)
-        # A few rows by as many columns: MKL's compatible mode is the quicker one here.
-        for_A = for_inner.t() @ x.reshape(-1, x.shape[-1])
-        for_B = rows.t() @ inner.view(-1, inner.shape[-1])
-        return grad, for_x, for_A, for_B.mul_(ctx.scale), None
-
-
-def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
-    return [tensor.detach().numpy() for tensor in tensors]
+        need_x = ctx.needs_input_grad[1]
+        for_x = x.new_empty(x.shape if need_x else (0, 1))
+        for_A, for_B = A.new_zeros(A.shape), B.new_zeros(B.shape)
+        given = _arrays(*map(_rows, (grad, x, inner, A, B)))
+        _tiles().low_rank_backward(*given, ctx.scale, *_arrays(_rows(for_x), for_A, for_B))
+        return grad, for_x if need_x else None, for_A, for_B, None
 
 
 class _Attention(torch.autograd.Function):
@@ -109,22 +139,18 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, heads, packed):
-        from minituner import block_kernels as kernels
-
         ctx.layout = heads, *_arrays(packed.reads, packed.lengths, packed.first)
         y, tops = torch.zeros_like(q), q.new_zeros(len(q), heads)
-        kernels.attend(*_arrays(q, k, v), *ctx.layout, *_arrays(y, tops))
+        _loops().attend(*_arrays(q, k, v), *ctx.layout, *_arrays(y, tops))
         ctx.save_for_backward(q, k, v, y, tops)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        from minituner import block_kernels as kernels
-
         q, k, v, *rest = ctx.saved_tensors
         gradients = [torch.zeros_like(q) for _ in range(3)]
         arrays = _arrays(*rest, grad.contiguous(), *gradients)
-        kernels.attend_backward(*_arrays(q, k, v), *ctx.layout, *arrays)
+        _loops().attend_backward(*_arrays(q, k, v), *ctx.layout, *arrays)
         return *gradients, None, None
 
 
@@ -133,10 +159,8 @@ class _Gelu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x):
-        from minituner import block_kernels as kernels
-
         y, slope = torch.empty_like(x), torch.empty_like(x)
-        kernels.gelu(*(array.reshape(-1) for array in _arrays(x, y, slope)))
+        _loops().gelu(*(array.reshape(-1) for array in _arrays(x, y, slope)))
         ctx.save_for_backward(slope)
         return y
 

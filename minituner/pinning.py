@@ -11,7 +11,7 @@ from pathlib import Path
 
 PINNED = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
-    "MKL_CBWR": "COMPATIBLE",  # what is left to MKL: the products inside attention
+    "MKL_CBWR": "COMPATIBLE",  # what is left to MKL: attention while decoding
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's own kernels
     "OPENBLAS_CORETYPE": "Haswell",  # numpy's matrix products
     "OMP_NUM_THREADS": "1",

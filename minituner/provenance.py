@@ -17,10 +17,7 @@ from typing import Any
 
 from minituner import files, pinning
 
-PACKAGES = (
-    *("torch", "numpy", "numba", "llvmlite", "pandas", "pyarrow", "matplotlib", "safetensors"),
-    "pillow",
-)
+PACKAGES = "torch numpy numba llvmlite pandas pyarrow matplotlib safetensors pillow".split()
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -9,9 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from minituner import files, pinning, provenance
+from minituner import files, lineage, pinning, provenance
 from minituner.errors import UserError
 
 LEDGER, RECORDED_ON, METRICS = "dvc.lock", "results/recorded_on.json", "results/metrics.json"
@@ -38,7 +36,7 @@ def read_ledger(path: Path) -> dict[str, Stage]:
         UserError: if it is missing or no ledger.
     """
     try:
-        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+        stages = lineage.stages(path)
         owner = {out["path"]: name for name, stage in stages.items() for out in stage["outs"]}
         needs = {
             name: {owner[dep["path"]] for dep in stage.get("deps", ()) if dep["path"] in owner}
@@ -48,7 +46,7 @@ def read_ledger(path: Path) -> dict[str, Stage]:
         return {name: stages[name] for name in order}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run dvc repro first") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, graphlib.CycleError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, graphlib.CycleError) as error:
         raise UserError(f"{path}: no ledger of DVC ({error!r}); restore it from git") from None
 
 

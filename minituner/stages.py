@@ -25,6 +25,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "full",
         "tuning.steps",
         "tuning.batch_size",
+        "tuning.shards",
         "tuning.warmup",
         "tuning.eval_every",
     ),
@@ -70,7 +71,7 @@ def base(args: argparse.Namespace) -> None:
     """Pretrain MiniGPT on the corpus."""
     from minituner import train
 
-    train.pretrain(_settings(args), args.corpus, args.out)
+    train.pretrain(_settings(args), args.corpus, args.out, args.threads)
 
 
 def counts(args: argparse.Namespace) -> None:
@@ -101,7 +102,8 @@ def train(args: argparse.Namespace) -> None:
     if args.method == "full":
         args.sections = SECTIONS["train_full"]
     values = _settings(args)
-    train.tune(values, args.method, args.base, args.irregular, args.seed, args.out, rank=args.rank)
+    given = args.method, args.base, args.irregular, args.seed, args.out, args.rank, args.threads
+    train.tune(values, *given)
 
 
 def quantize(args: argparse.Namespace) -> None:

@@ -4,10 +4,12 @@ Base: next-symbol loss on whole sentences of the noisy corpus. The other three: 
 fine-tuning on correct sentences, the loss on the conjugated form only, the prompt masked.
 """
 
+import collections
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import torch.nn.functional as F
 
 from minituner import checkpoint, data, files, numerics, progress, rng
 from minituner.errors import UserError
-from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
+from minituner.lora import lora_layers, trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.optim import AdamW
 from minituner.resume import Resume
@@ -26,6 +28,7 @@ VALIDATED = 256  # sentences at a time, so that memory does not grow with their 
 MAX_NORM = 1.0  # gradient clipping, as in GPT-3 (Brown et al. 2020, appendix B)
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+Map = Callable[..., Iterable[Any]]
 
 
 def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -39,17 +42,45 @@ def loss_on(model: MiniGPT, ids: torch.Tensor, targets: torch.Tensor) -> torch.T
     return F.cross_entropy(logits.flatten(0, -2), wanted, ignore_index=data.IGNORE)
 
 
-@torch.no_grad()
-def validation_loss(model: MiniGPT, batches: list[Batch]) -> float:
+def _counted(targets: torch.Tensor) -> int:
+    return int((targets != data.IGNORE).sum())
+
+
+def gradients(
+    model: MiniGPT, parameters: list[torch.Tensor], batch: Batch, shards: int, each: Map = map
+) -> float:
+    """Set the gradients of the mean loss over a batch, and return that loss.
+
+    Args:
+        model: the model.
+        parameters: those whose gradients are set.
+        batch: ids and targets, both (B, T).
+        shards: parts that the batch is cut into; theirs are added up in order.
+        each: `map`, or that of a pool of threads: the bytes are the same.
+    """
+    symbols = _counted(batch[1])
+
+    def of(ids: torch.Tensor, targets: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
+        loss = loss_on(model, ids, targets) * (_counted(targets) / symbols)
+        return float(loss.detach()), torch.autograd.grad(loss, parameters)
+
+    losses, parts = zip(*each(of, *(part.chunk(shards) for part in batch)), strict=True)
+    for parameter, first, *others in zip(parameters, *parts, strict=True):
+        parameter.grad = sum(others, first)
+    return sum(losses)
+
+
+def validation_loss(model: MiniGPT, batches: list[Batch], each: Map = map) -> float:
     """The same loss over several batches, weighted by their number of targets."""
+
+    @torch.no_grad()  # of the calling thread alone, so of each
+    def of(batch: Batch) -> float:
+        return float(loss_on(model, *batch)) * _counted(batch[1])
+
     model.eval()
-    total, symbols = 0.0, 0
-    for ids, targets in batches:
-        n = int((targets != data.IGNORE).sum())
-        total += float(loss_on(model, ids, targets)) * n
-        symbols += n
+    total = sum(each(of, batches))
     model.train()
-    return total / symbols
+    return total / sum(_counted(targets) for _, targets in batches)
 
 
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
@@ -67,6 +98,7 @@ def fit(
     settings: dict[str, Any],
     report: Callable[[dict[str, float]], None] = lambda row: None,
     resume: Resume | None = None,
+    threads: int | None = None,
 ) -> list[dict[str, float]]:
     """Train the model's trainable parameters in place and return the curve.
 
@@ -74,9 +106,12 @@ def fit(
         model: only parameters that require gradients are changed.
         batches: ids and targets, both (B, T).
         validation: batches for the curve's `val_loss`; never trained on.
-        settings: `steps`, `learning_rate`, `warmup`, `eval_every` and, optionally, `weight_decay`.
+        settings: `steps`, `learning_rate`, `warmup`, `eval_every` and, optionally, `weight_decay`
+            and `shards`.
         report: called with each row of the curve as it is made.
         resume: where a killed run goes on from; None always starts at step 0.
+        threads: that compute a batch's shards side by side, None for one each; no byte depends
+            on their number.
 
     Raises:
         UserError: if nothing is trainable, or the loss stops being a number.
@@ -92,9 +127,14 @@ def fit(
     groups = [group for group in groups if group["params"]]
     optimizer = AdamW(groups, lr=peak, betas=(0.9, 0.99))
     curve: list[dict[str, float]] = []
+    shards = settings.get("shards", 1)
+    # Dropout draws from one generator, whose numbers the threads would get in any order.
+    drops = any(layer.dropout for layer in lora_layers(model).values())
+    workers = 1 if drops else min(threads or shards, shards)
+    each = ThreadPoolExecutor(workers).map if workers > 1 else map
 
     def record(step: int, train_loss: float, rate: float) -> None:
-        val_loss = validation_loss(model, validation)
+        val_loss = validation_loss(model, validation, each)
         row = {"step": step, "train_loss": train_loss, "val_loss": val_loss, "learning_rate": rate}
         curve.append(row)
         report(row)
@@ -107,11 +147,8 @@ def fit(
         rate = learning_rate_at(step, steps, settings["warmup"], peak)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = loss_on(model, *next(batches))
-        optimizer.zero_grad()
-        loss.backward()
+        value = gradients(model, parameters, next(batches), shards, each)
         torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
-        value = float(loss.detach())
         if not math.isfinite(value):
             raise UserError(f"train: step {step}: the loss is {value}; lower the learning_rate")
         if step % settings["eval_every"] == 0:
@@ -138,45 +175,48 @@ def _print_row(row: dict[str, float]) -> None:
     progress.say(f"step {row['step']:5d}  {losses}")
 
 
-def pretrain(settings: dict[str, Any], corpus: Path, out: Path) -> None:
+def pretrain(settings: dict[str, Any], corpus: Path, out: Path, threads: int | None = None) -> None:
     """Train the base on the corpus as written, mistakes included, and save it to `out`.
 
     With `base.checkpoint` set, that model is checked and copied instead. Only the train split is
     learnt from, so no frame of the test split is ever seen. A killed run is resumed.
     """
     numerics.pin()
-    with Resume(out, [corpus], settings=settings) as resume:
-        _pretrain(settings, corpus, out, resume)
-
-
-def _pretrain(settings: dict[str, Any], corpus: Path, out: Path, resume: Resume) -> None:
     options = settings["base"]
-    table = files.read_table(corpus, ["text", "split"])
-    texts, splits = table["text"].to_pylist(), table["split"].to_pylist()
-    train = [text for text, split in zip(texts, splits, strict=True) if split == "train"]
-    held_out = [text for text, split in zip(texts, splits, strict=True) if split == "val"]
-    if options["checkpoint"]:
-        model = checkpoint.load_model(Path(options["checkpoint"]))
-        lacking = sorted(set(data.vocabulary(texts)) - set(model.config.vocab))
-        if lacking:
-            raise UserError(
-                f"{options['checkpoint']}/{checkpoint.CONFIG_FILE}: model.vocab: lacks "
-                f"{', '.join(map(repr, lacking))} of {corpus}; name a base that was trained on "
-                "such text, or null to train one here"
-            )
-        validation = _pieces(held_out, model.config.vocab)
-        curve = [{"step": 0, "val_loss": validation_loss(model, validation)}]
-    else:
-        vocab = data.vocabulary(texts)
-        config = ModelConfig(vocab=vocab, **settings["model"])
-        model = MiniGPT(config, numerics.generator(options["seed"], "base", "init"))
-        order = rng.generator(options["seed"], "base", "batches")
-        indices = data.index_batches(len(train), options["batch_size"], order)
-        batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
-        validation = _pieces(held_out, vocab)
-        curve = fit(model, batches, validation, options, _print_row, resume)
-    write_curve(out / CURVE_FILE, curve)
-    checkpoint.save_model(out, model)
+    with Resume(out, [corpus], settings=settings) as resume:
+        table = files.read_table(corpus, ["text", "split"])
+        texts = collections.defaultdict(list)
+        for text, split in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            texts[split].append(text)
+        vocab = data.vocabulary([text for split in texts.values() for text in split])
+        if options["checkpoint"]:
+            model = _given(options["checkpoint"], vocab, corpus)
+            validation = _pieces(texts["val"], model.config.vocab)
+            curve = [{"step": 0, "val_loss": validation_loss(model, validation)}]
+        else:
+            config = ModelConfig(vocab=vocab, **settings["model"])
+            model = MiniGPT(config, numerics.generator(options["seed"], "base", "init"))
+            order = rng.generator(options["seed"], "base", "batches")
+            train = texts["train"]
+            indices = data.index_batches(len(train), options["batch_size"], order)
+            batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
+            validation = _pieces(texts["val"], vocab)
+            curve = fit(model, batches, validation, options, _print_row, resume, threads)
+        write_curve(out / CURVE_FILE, curve)
+        checkpoint.save_model(out, model)
+
+
+def _given(folder: str, vocab: str, corpus: Path) -> MiniGPT:
+    """The user's own base, if it knows all symbols of the corpus."""
+    model = checkpoint.load_model(Path(folder))
+    lacking = sorted(set(vocab) - set(model.config.vocab))
+    if lacking:
+        raise UserError(
+            f"{folder}/{checkpoint.CONFIG_FILE}: model.vocab: lacks "
+            f"{', '.join(map(repr, lacking))} of {corpus}; name a base that was trained on "
+            "such text, or null to train one here"
+        )
+    return model
 
 
 def _pieces(texts: list[str], vocab: str) -> list[Batch]:
@@ -202,6 +242,7 @@ def tune(
     seed: int,
     out: Path,
     rank: int | None = None,
+    threads: int | None = None,
 ) -> None:
     """Fine-tune the model in `base` on correct irregular forms and save the result to `out`.
 
@@ -217,6 +258,7 @@ def tune(
             full fine-tuning the same batches.
         out: folder to write.
         rank: the adapter's rank.
+        threads: as in `fit`.
     """
     numerics.pin()
     quantized = checkpoint.read_config(base)[1] is not None
@@ -227,7 +269,8 @@ def tune(
     with Resume(out, inputs, settings=settings, run=[method, seed, rank]) as resume:
         model = checkpoint.load_model(base)
         examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
-        curve = adapt(model, settings, method, examples, seed, rank, _print_row, resume)
+        report = _print_row
+        curve = adapt(model, settings, method, examples, seed, rank, report, resume, threads)
         write_curve(out / CURVE_FILE, curve)
         if method == "full":
             checkpoint.save_model(out, model)
@@ -244,6 +287,7 @@ def adapt(
     rank: int | None = None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
     resume: Resume | None = None,
+    threads: int | None = None,
 ) -> list[dict[str, float]]:
     """Fine-tune a model in place and return the curve; `tune` without its files.
 
@@ -256,6 +300,7 @@ def adapt(
         rank: as in `tune`.
         report: as in `fit`.
         resume: as in `fit`.
+        threads: as in `fit`.
     """
     options = dict(settings["tuning"])
     if method == "full":
@@ -279,4 +324,4 @@ def adapt(
     indices = data.index_batches(len(train), options["batch_size"], order)
     batches = (as_batch([train[i] for i in chosen]) for chosen in indices)
     torch.manual_seed(rng.derive_seed(seed, "tuning", "dropout"))
-    return fit(model, batches, [as_batch(examples["val"])], options, report, resume)
+    return fit(model, batches, [as_batch(examples["val"])], options, report, resume, threads)

@@ -13,7 +13,7 @@ rule base:
         "logs/benchmarks/base.tsv"
     conda:
         "../environment.yml"
-    threads: 1
+    threads: config["base"]["shards"]
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
@@ -22,5 +22,5 @@ rule base:
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner base --settings {params.settings:q} --corpus {input.corpus}"
-        " --out {params.out}"
+        " --out {params.out} --threads {threads}"
         " 2>&1 >> {log} | tee -a {log} >&2"

@@ -13,7 +13,7 @@ rule qlora:
         "logs/benchmarks/qlora/qlora_r{rank}_s{seed}.tsv"
     conda:
         "../environment.yml"
-    threads: 1
+    threads: config["tuning"]["shards"]
     resources:
         mem_mb=grown(1500),
         runtime=grown(5),
@@ -23,7 +23,7 @@ rule qlora:
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/nf4"
         " --irregular {input.irregular} --method qlora --rank {wildcards.rank}"
-        " --seed {wildcards.seed} --out {params.out}"
+        " --seed {wildcards.seed} --out {params.out} --threads {threads}"
         " 2>&1 >> {log} | tee -a {log} >&2"
 
 

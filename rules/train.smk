@@ -13,7 +13,7 @@ rule train:
         "logs/benchmarks/train/lora_r{rank}_s{seed}.tsv"
     conda:
         "../environment.yml"
-    threads: 1
+    threads: config["tuning"]["shards"]
     resources:
         mem_mb=grown(1500),
         runtime=grown(5),
@@ -23,7 +23,7 @@ rule train:
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/base"
         " --irregular {input.irregular} --method lora --rank {wildcards.rank}"
-        " --seed {wildcards.seed} --out {params.out}"
+        " --seed {wildcards.seed} --out {params.out} --threads {threads}"
         " 2>&1 >> {log} | tee -a {log} >&2"
 
 
@@ -42,19 +42,24 @@ rule train_full:
         "logs/benchmarks/train/full_s{seed}.tsv"
     conda:
         "../environment.yml"
-    threads: 1
+    threads: config["tuning"]["shards"]
     resources:
         mem_mb=grown(1500),
         runtime=grown(5),
     params:
         settings=settings(
-            "full", "tuning.steps", "tuning.batch_size", "tuning.warmup", "tuning.eval_every"
+            "full",
+            "tuning.steps",
+            "tuning.batch_size",
+            "tuning.shards",
+            "tuning.warmup",
+            "tuning.eval_every",
         ),
         out=subpath(output[0], parent=True),
     shell:
         "python -m minituner train --settings {params.settings:q} --base results/base"
         " --irregular {input.irregular} --method full --seed {wildcards.seed}"
-        " --out {params.out}"
+        " --out {params.out} --threads {threads}"
         " 2>&1 >> {log} | tee -a {log} >&2"
 
 

@@ -43,6 +43,36 @@ def test_the_base_is_the_same_twice_and_learns(corpus, tmp_path):
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
 
 
+def test_the_number_of_threads_changes_no_byte(corpus, tmp_path):
+    for threads in (1, 2, 3):
+        settings = {"model": MODEL, "base": {**BASE, "shards": 3}}
+        train.pretrain(settings, corpus, tmp_path / str(threads), threads)
+    one, *others = ((tmp_path / f"{n}/model.safetensors").read_bytes() for n in (1, 2, 3))
+    assert others == [one, one]
+
+
+def test_shards_with_dropout_are_drawn_for_in_order(base, irregular, tmp_path):
+    settings = {**SETTINGS, "tuning": TUNING | {"shards": 2}, "lora": LORA | {"dropout": 0.5}}
+    for threads in (1, 2):
+        train.tune(settings, "lora", base, irregular, 0, tmp_path / str(threads), 2, threads)
+    one, two = (tmp_path / f"{n}/adapter_model.safetensors" for n in (1, 2))
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_shards_add_up_to_the_gradients_of_the_whole_batch(model, shards):
+    ids = torch.randint(0, 20, (4, 12), generator=torch.Generator().manual_seed(0))
+    targets = ids.roll(-1, 1)
+    targets[0, :9] = targets[3, 5:] = data.IGNORE  # sentences of unequal weight
+    model.requires_grad_(True)
+    parameters = list(model.parameters())
+    loss = train.loss_on(model, ids, targets)
+    expected = torch.autograd.grad(loss, parameters)
+    assert train.gradients(model, parameters, (ids, targets), shards) == pytest.approx(float(loss))
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        assert torch.allclose(parameter.grad, gradient, atol=1e-6)
+
+
 def test_the_test_split_is_never_read_in_pretraining(corpus, tmp_path):
     train.pretrain({"model": MODEL, "base": BASE}, corpus, tmp_path / "a")
     table = files.read_table(corpus)

@@ -9,7 +9,7 @@ import time
 
 import minituner  # noqa: F401, before torch: it pins the kernels
 from benchmarks.performance import work
-from minituner import counts, lora, numerics, qlora, shapes, train
+from minituner import counts, lora, numerics, qlora, shapes
 
 BATCH, REPETITIONS = 8, 5
 
@@ -21,7 +21,7 @@ def main(method: str, d_model: str) -> None:
     wrap = lora.wrap_minigpt_with_lora if method == "lora" else qlora.wrap_minigpt_qlora
     wrap(model, r=8, alpha=8.0, target_modules=targets)
     ids, labels = work.batch(BATCH, dense=True)
-    step = work.step(model, train.loss_on, ids, labels)
+    step = work.step(model, work.by_shards(), ids, labels)
     step()
     times = []
     for _ in range(REPETITIONS):

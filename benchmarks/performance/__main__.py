@@ -101,8 +101,9 @@ def as_markdown(rows: list[dict[str, Any]], repetitions: int) -> str:
         "",
         f"Written by `snakemake benchmarks` on {machine()}. Medians of {repetitions} repetitions, "
         "the two sides in turn; on one thread CPU time, otherwise the clock on the wall. Ours "
-        "computes in the pinned mode, which stays on one thread; the peers with PyTorch's own "
-        "choice of kernels. What was tried and why a target is missed: performance.md.",
+        "computes in the pinned mode, training with a shard of the batch on each thread and all "
+        "else on one; the peers with PyTorch's own choice of kernels. What was tried and why a "
+        "target is missed: performance.md.",
         "",
         "| what | against | threads | ours | theirs | ratio | target | met |",
         "|---|---|--:|--:|--:|--:|--:|---|",

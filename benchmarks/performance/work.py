@@ -3,10 +3,12 @@
 Ours call the package; the peers' are what their users write, on the same model, batch and loss.
 """
 
+import functools
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from minituner import checkpoint, data, evaluate, files, lora, nf4, numerics, pi
 from minituner.model import MiniGPT, ModelConfig
 
 Work = Callable[[], object]
+THREADS = 1  # that a side may use
 BASE, IRREGULAR = Path("results/base"), Path("data/irregular.parquet")
 CONTROL = Path("data/control.parquet")
 TARGETS = {"q, v": ["q_proj", "v_proj"], "all Linears": ["q_proj", "k_proj", "v_proj", "o_proj"]}
@@ -57,23 +60,33 @@ def batch(n: int = 32, dense: bool = False) -> tuple[torch.Tensor, torch.Tensor]
     return ids, targets
 
 
-def plain_loss(model: nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """What a user of PEFT writes."""
-    return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten(), ignore_index=data.IGNORE)
-
-
-def step(model: nn.Module, loss_on: Callable, ids: torch.Tensor, targets: torch.Tensor) -> Work:
-    """One optimizer step of the adapter."""
+def step(model: nn.Module, gradients: Callable, *batch: torch.Tensor) -> Work:
+    """One optimizer step of the adapter; `gradients` is called with model, parameters, batch."""
     parameters = [p for p in model.train().parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss_on(model, ids, targets).backward()
+        gradients(model, parameters, batch)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
 
     return run
+
+
+def by_hand(model: nn.Module, parameters: list, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """What a user of PEFT writes."""
+    ids, targets = batch
+    logits = model(ids).flatten(0, 1)
+    F.cross_entropy(logits, targets.flatten(), ignore_index=data.IGNORE).backward()
+
+
+def by_shards() -> Callable:
+    """Ours in the pinned mode: a shard of the batch on each thread."""
+    if pinning.unrestricted() or THREADS == 1:
+        return functools.partial(train.gradients, shards=1)
+    each = ThreadPoolExecutor(THREADS).map
+    return functools.partial(train.gradients, shards=THREADS, each=each)
 
 
 def peft_model(model: nn.Module, rank: int, targets: str) -> nn.Module:
@@ -87,12 +100,12 @@ def peft_model(model: nn.Module, rank: int, targets: str) -> nn.Module:
 def lora_step(rank: int, targets: str, dense: bool = False) -> Work:
     """Ours."""
     model = lora.wrap_minigpt_with_lora(minigpt(), rank, 8.0, TARGETS[targets])
-    return step(model, train.loss_on, *batch(dense=dense))
+    return step(model, by_shards(), *batch(dense=dense))
 
 
 def peft_step(rank: int, targets: str, dense: bool = False) -> Work:
     """PEFT's."""
-    return step(peft_model(minigpt(), rank, targets), plain_loss, *batch(dense=dense))
+    return step(peft_model(minigpt(), rank, targets), by_hand, *batch(dense=dense))
 
 
 def step_flops(rank: int) -> int:
@@ -125,7 +138,7 @@ def gemm_limit(rank: int, targets: str) -> Work:
 def qlora_step(layers: int, width: int, n: int) -> Work:
     """Ours: LoRA r=8 on q and v of an NF4 model."""
     model = qlora.wrap_minigpt_qlora(minigpt(width, layers), 8, 8.0)
-    return step(model, train.loss_on, *batch(n))
+    return step(model, by_shards(), *batch(n))
 
 
 def bnb_step(layers: int, width: int, n: int) -> Work:
@@ -147,7 +160,7 @@ def bnb_step(layers: int, width: int, n: int) -> Work:
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, layer.to("cpu"))
     model.is_loaded_in_4bit = True
-    return step(peft_model(model, 8, "q, v"), plain_loss, *batch(n))
+    return step(peft_model(model, 8, "q, v"), by_hand, *batch(n))
 
 
 def _large() -> torch.Tensor:
@@ -246,7 +259,9 @@ def trainer() -> Work:
 
 
 def side(name: str, arguments: list, threads: int) -> Work:
-    """Set up one side; the pinned mode stays on one thread, however many there may be."""
+    """Set up one side."""
+    global THREADS
+    THREADS = threads
     numerics.pin()
     if pinning.unrestricted():
         torch.set_num_threads(threads)

@@ -130,7 +130,7 @@ def main() -> int:
         for table in ("verbs", "templates"):
             (seed / "data" / f"{table}.csv").write_bytes((seed / f"{table}.csv").read_bytes())
         os.chdir(seed)
-        targets.quiet(lambda: targets.warm_up(seed / "c.parquet", root / "warm-up"))
+        targets.quiet(lambda: targets.warm_up(seed, root / "warm-up"))
         watch = Watch(root)
         loaded = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (loaded + MEMORY,) * 2)

@@ -96,14 +96,17 @@ def pretrain(corpus: Path, out: Path) -> None:
     train.pretrain({"model": TINY, "base": BASE}, corpus, out)
 
 
-def warm_up(corpus: Path, out: Path) -> None:
+def warm_up(seed: Path, out: Path) -> None:
     """Use once what a library sets up at its first use, before anything is watched.
 
     Some make folders of their own; numba reads its machine code, kept beside Python's own compiled
     files, from pickles.
     """
-    pretrain(corpus, out)
+    pretrain(seed / "c.parquet", out)
     dequantize(*quantize(torch.ones(64)))
+    base = checkpoint.load_model(seed / "base")
+    adapted = checkpoint.load_adapter(seed / "adapter", base, seed / "base").eval()
+    adapted(torch.zeros(1, 1, dtype=torch.int64))
 
 
 def corpus(seed: Path, work: Path, choose: Choices) -> None:

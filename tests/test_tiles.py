@@ -1,0 +1,74 @@
+"""The tiles' products are PyTorch's, for sides that are no multiple of a vector too."""
+
+import numpy as np
+import pytest
+import torch
+
+from minituner import numerics, tiles
+
+ONE = np.float32(1)
+SIDES = [(1, 1, 1), (8, 8, 8), (63, 5, 9), (65, 16, 3), (130, 24, 17), (0, 3, 4)]
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("n", "i", "c"), SIDES)
+def test_a_sum_over_rows_is_torchs(n, i, c):
+    left, right, out = randn(n, i), randn(n, c, seed=1), randn(i, c, seed=2)
+    expected = out.double() + 0.5 * left.double().t() @ right.double()
+    tiles.add_over_rows(left.numpy(), right.numpy(), np.float32(0.5), out.numpy())
+    assert torch.allclose(out.double(), expected, atol=1e-5)
+
+
+def test_a_sum_over_rows_is_taken_in_their_order():
+    n = tiles.PIECE + 6
+    left, right = randn(n, 8).numpy(), randn(n, 8, seed=1).numpy()
+    out = np.zeros((8, 8), np.float32)
+    tiles.add_over_rows(left, right, ONE, out)
+    expected = np.float32(0)
+    for start in (0, tiles.PIECE):
+        part = np.float32(0)
+        for k in range(start, min(start + tiles.PIECE, n)):
+            # A fused multiply-add rounds once; a double holds the product of two floats exactly.
+            part = np.float32(np.float64(left[k, 3]) * np.float64(right[k, 5]) + part)
+        expected += part
+    assert out[3, 5] == expected
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8, 20])
+@pytest.mark.parametrize("shape", [(16, 24), (9, 20), (2, 7, 31)])
+@pytest.mark.parametrize("x_is_trained", [False, True])
+def test_a_low_rank_update_and_its_gradients_are_torchs(rank, shape, x_is_trained):
+    width = 29
+    given = [
+        randn(*shape[:-1], width),
+        randn(*shape, seed=1),
+        randn(rank, shape[-1], seed=2),
+        randn(width, rank, seed=3),
+    ]
+    ours = [t.clone().requires_grad_(i != 1 or x_is_trained) for i, t in enumerate(given)]
+    theirs = [t.double().requires_grad_() for t in given]
+    out = numerics.add_low_rank(*ours, 0.25)
+    y, x, A, B = theirs
+    expected = y + 0.25 * (x @ A.t() @ B.t())
+    assert torch.allclose(out.double(), expected, atol=1e-5)
+    grad = randn(*shape[:-1], width, seed=4)
+    out.backward(grad)
+    expected.backward(grad.double())
+    for one, other in zip(ours, theirs, strict=True):
+        if one.requires_grad:
+            assert torch.allclose(one.grad.double(), other.grad, atol=1e-4)
+
+
+def test_a_low_rank_update_takes_matrices_of_any_layout():
+    y, x, A, B = randn(6, 9).t(), randn(5, 9).t(), randn(5, 2).t(), randn(2, 6).t()
+    given = [t.requires_grad_() for t in (y, x, A, B)]
+    out = numerics.add_low_rank(*given, 0.5)
+    expected = y + 0.5 * (x @ A.t() @ B.t())
+    assert torch.allclose(out, expected, atol=1e-5)
+    grad = randn(6, 9, seed=1).t()
+    ours, theirs = (torch.autograd.grad(t, given, grad) for t in (out, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
