@@ -59,7 +59,7 @@ def spectra_figure(spectra: pd.DataFrame, truncated: pd.DataFrame) -> Figure:
     right.set_ylabel("log-odds margin on test, nats")
     right.set_title("What the first direction carries", loc="left")
     right.margins(y=0.12)
-    right.legend(fontsize=9, loc="center right")
+    right.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 0.12))
     return figure
 
 

@@ -4,13 +4,14 @@ The clone is of the last commit. Everything runs on two cores at most, as in CI.
 """
 
 import argparse
-import csv
+import contextlib
 import itertools
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,20 +34,35 @@ EMPTY = 100  # seeds from here on belong to no other run
 def process(command: Sequence[str], folder: Path = ROOT) -> dict[str, float]:
     """Run a command; its wall and CPU seconds and its largest resident memory in bytes.
 
+    The CPU seconds are the kernel's count for it and all below it; `below` leaves out its own.
+
     Raises:
         SystemExit: if it fails.
     """
     started = time.perf_counter()
     running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    own: list[float] = [0.0]
+    threading.Thread(target=follow, args=(running.pid, own), daemon=True).start()
     _, status, usage = os.wait4(running.pid, 0)
     wall = time.perf_counter() - started
     if status:
         sys.exit(f"minituner: error: failed in {folder}: {' '.join(map(str, command))}")
+    used = usage.ru_utime + usage.ru_stime
     return {
         "seconds": wall,
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "cpu_seconds": used,
+        "below_seconds": used - own[-1],
         "peak_bytes": 1024 * usage.ru_maxrss,
     }
+
+
+def follow(pid: int, seconds: list[float]) -> None:
+    """Append a process's own CPU seconds, its children's left out, as long as it runs."""
+    with contextlib.suppress(OSError):
+        while True:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            seconds.append(sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK"))
+            time.sleep(0.2)
 
 
 def larger_templates(sentences: int, out: Path) -> int:
@@ -97,15 +113,10 @@ def workflow(folder: Path) -> list[dict[str, Any]]:
     """Build all from empty, again with nothing to do, and then more and more runs at once."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     snakemake = ["snakemake", "--quiet", "all", "--cores", str(CORES), "--"]
-    whole = process([*snakemake, "all"], folder)
-    jobs = 0.0
-    for path in (folder / "logs/benchmarks").rglob("*.tsv"):
-        with open(path, newline="", encoding="utf-8") as file:
-            jobs += sum(float(row["cpu_time"]) for row in csv.DictReader(file, delimiter="\t"))
-    rows = [{"what": "all", "size": CORES, **whole, "cpu_seconds": jobs}]
-    rows.append(
-        {"what": "all, nothing to do", "size": CORES, **process([*snakemake, "all"], folder)}
-    )
+    rows = [
+        {"what": what, "size": CORES, **process([*snakemake, "all"], folder)}
+        for what in ("all", "all, nothing to do")
+    ]
     seed = EMPTY
     for n in RUNS:
         names = [f"lora_r{RANKS[i % 6]}_s{seed + i // 6}" for i in range(n)]
@@ -152,7 +163,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     """The page."""
     by = {(row["what"], row["size"]): row for row in rows}
     whole, again = by["all", CORES], by["all, nothing to do", CORES]
-    share = whole["seconds"] / (whole["cpu_seconds"] / CORES)
+    share = whole["seconds"] / (whole["below_seconds"] / CORES)
     seeds = by["runs", 32]["seconds"] / by["runs", 8]["seconds"]
     verdict = {True: "yes", False: "no"}
     lines = [
@@ -163,7 +174,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         "| what | measured | target | met |",
         "|---|--:|--:|---|",
         f"| `snakemake all`: wall, {whole['seconds']:.0f} s, ÷ its jobs' CPU time on {CORES} "
-        f"cores, {whole['cpu_seconds'] / CORES:.0f} s | {share:.2f} | ≤ 1.25 | "
+        f"cores, {whole['below_seconds'] / CORES:.0f} s | {share:.2f} | ≤ 1.25 | "
         f"{verdict[share <= 1.25]} |",
         f"| `snakemake all` with nothing to do | {again['seconds']:.1f} s | ≤ 3 s | "
         f"{verdict[again['seconds'] <= 3]} |",
@@ -183,6 +194,8 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
             )
     lines += [
         "",
+        "The jobs' CPU time is the kernel's count for Snakemake and all below it, less Snakemake's "
+        "own: the samples in Snakemake's benchmark files miss the end of each job. "
         "Memory is the largest resident of any one process; of a step, the bytes by formula "
         "(docs/theory/03_memory_footprint.md). A step's seconds are CPU time, on 8 × 48 symbols.",
     ]

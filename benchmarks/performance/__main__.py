@@ -129,12 +129,13 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     colours = ["#0072B2" if share >= 1 else "#D55E00" for share in shares]
     axes.barh(names, shares, color=colours)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("measured ratio ÷ target (right of the line: met)")
     for i, row in enumerate(rows[::-1]):
         axes.annotate(f" {row['ratio']:.2f} ×", (shares[i], i), va="center", fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.01)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
