@@ -165,8 +165,8 @@ def as_markdown(
         f"a job on a cluster, {added['snakemake_mb']:.0f} MB each, in steps of 500 MB; and for "
         f"{TIME} × the longest time, in steps of 5 minutes. Each retry asks for as much again "
         "(`grown` in `rules/common.smk`). Times are core-seconds, which other work does not "
-        "stretch. `threads` is 1 everywhere: more would not give the same bytes, and the sweep is "
-        "parallel by itself.",
+        "stretch. `threads` are the `shards` of `params.yaml`, 1 for a run: a sweep is parallel by "
+        "itself.",
         "",
         "| rule | jobs | longest, core-s | peak, MB | mem_mb: needed | asked for "
         "| runtime, min: needed | asked for |",

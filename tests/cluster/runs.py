@@ -83,8 +83,9 @@ class Run:
         return found
 
     def outcome(self):
-        """Slurm id → what became of it, for all jobs of this run."""
-        return {row["id"]: row for row in self.slurm.jobs() if row["id"] in self.ids()}
+        """Slurm id → what became of it, for all jobs of this run, in order; squeue has its own."""
+        rows = {row["id"]: row for row in self.slurm.jobs()}
+        return {job: rows[job] for job in self.ids()}
 
     def stop(self):
         if self.process.poll() is None:

@@ -84,9 +84,11 @@ def _spoil_table(path: Path, work: Path, choose: Choices) -> Path:
             rows[choose.below(len(rows))] = value
         else:
             rows = [value] * len(rows)
+        # What Arrow or Parquet cannot hold, as an object without members, stays as it was.
         with contextlib.suppress(pa.ArrowException, OverflowError, UnicodeError):
             kind = table.schema.field(column).type if choose.below(2) else None
-            table = table.set_column(column, name, pa.array(rows, kind))
+            pq.write_table(table.set_column(column, name, pa.array(rows, kind)), out)
+            return out
     pq.write_table(table, out)
     return out
 
