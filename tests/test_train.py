@@ -68,7 +68,7 @@ def test_shards_add_up_to_the_gradients_of_the_whole_batch(model, shards):
     parameters = list(model.parameters())
     loss = train.loss_on(model, ids, targets)
     expected = torch.autograd.grad(loss, parameters)
-    assert train.gradients(model, parameters, (ids, targets), shards) == pytest.approx(float(loss))
+    assert train.gradients(model, parameters, (ids, targets), shards) == pytest.approx(loss.item())
     for parameter, gradient in zip(parameters, expected, strict=True):
         assert torch.allclose(parameter.grad, gradient, atol=1e-6)
 
