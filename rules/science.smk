@@ -11,7 +11,7 @@ rule study:
     log:
         "logs/science/s{seed}.log",
     benchmark:
-        "logs/benchmarks/science/s{seed}.tsv"
+        "logs/benchmarks/study/s{seed}.tsv"
     conda:
         "../environment.yml"
     threads: 1

@@ -1,4 +1,6 @@
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +107,14 @@ def test_every_rule_of_the_workflow_asks_for_memory_and_time_that_grow():
              path.read_text().splitlines() if line.startswith("rule ")]  # fmt: skip
     assert len(asked) == len(rules) - 2  # `trained` and `qlora_trained` only gather
     assert all(memory >= 500 and minutes >= 5 for memory, minutes in asked.values())
+
+
+def test_no_rule_asks_for_less_than_its_measured_jobs_need():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "scale.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| (\w+) \|.* (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text)
+    needs = {rule: tuple(map(int, numbers)) for rule, *numbers in rows if not rule.isdecimal()}
+    assert {"base", "train", "qlora", "evaluate"} <= set(needs)
+    asked = throughput.declared(files.Path("rules"))
+    for rule, (memory, memory_asked, minutes, minutes_asked) in needs.items():
+        assert (memory_asked, minutes_asked) == asked[rule], rule
+        assert memory <= memory_asked and minutes <= minutes_asked, rule

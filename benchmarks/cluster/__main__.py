@@ -48,7 +48,8 @@ EXECUTORS = {
     ],
 }
 REMOTE = ["--seconds-between-status-checks", "1", "--latency-wait", "5"]
-MANY = 4
+MANY = 4  # jobs more than one, where each takes seconds
+QUICK = 200  # where each takes milliseconds, and Slurm tells times in whole seconds
 
 
 class Bench:
@@ -104,12 +105,13 @@ class Bench:
 
 def in_sequence(bench: Bench, executor: str) -> dict[str, float]:
     """Seconds that one job more adds to a run, one after another; and how long it holds a slot."""
-    one_at_a_time = ["--jobs", "1"] if executor != "local" else []
+    local = executor == "local"
+    one_at_a_time, many = ([], QUICK) if local else (["--jobs", "1"], MANY)
     known = set(bench.held(set()))
     one = bench.seconds(executor, 1, *one_at_a_time)
-    more = bench.seconds(executor, 1 + MANY, *one_at_a_time)
+    more = bench.seconds(executor, 1 + many, *one_at_a_time)
     slots = list(bench.held(known).values())
-    found = {"start_s": one, "latency_s": (more - one) / MANY}
+    found = {"start_s": one, "latency_s": (more - one) / many}
     if slots:
         found["slot_s"] = sum(slots) / len(slots)
     return found
@@ -125,7 +127,7 @@ def in_a_group(bench: Bench) -> float:
     return group / (1 + MANY)
 
 
-def submission(bench: Bench, executor: str, n: int = 20) -> float:
+def submission(bench: Bench, executor: str, n: int = QUICK) -> float:
     """Seconds from one submission to the next, while no job may start and take a core."""
     bench.slurm.client("scontrol", "update", "PartitionName=main", "State=DOWN")
     waiting = ["squeue", "--noheader", "--states=pending", "--format=%V"]
