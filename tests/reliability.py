@@ -61,8 +61,8 @@ def markdown(tables, fuzzed):
         "# Reliability",
         "",
         "What was done to the project and what came of it. `make reliability cluster fuzz` does it",
-        "all again and writes this page. CI runs the quickest case of each kind of fault, all",
-        "cases on more than one machine, and a few hundred bad inputs.",
+        "all again and writes this page. CI runs the quickest case of each kind of fault and",
+        "of work on more than one machine, and a few hundred bad inputs.",
     ]
     for suite, (heading, common) in SUITES.items():
         lines += ["", f"## {heading}", "", *common, ""]

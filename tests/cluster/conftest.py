@@ -1,7 +1,7 @@
 """The tiny project on a real Slurm, its results in real remote stores.
 
-CI and `make cluster` run all of it; `make test` leaves out what is marked as slow: lost nodes, time
-limits, broken pushes. Without root, Debian's programs (`make services`) or the optional packages
+CI runs the shortest of it; `make cluster` also what is marked as slow: lost nodes, time limits,
+broken pushes. Without root, Debian's programs (`make services`) or the optional packages
 (`make slurm remotes`) the tests are skipped and say so.
 """
 
