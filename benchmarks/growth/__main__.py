@@ -4,14 +4,12 @@ The clone is of the last commit. Everything runs on two cores at most, as in CI.
 """
 
 import argparse
-import contextlib
 import itertools
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,35 +32,28 @@ EMPTY = 100  # seeds from here on belong to no other run
 def process(command: Sequence[str], folder: Path = ROOT) -> dict[str, float]:
     """Run a command; its wall and CPU seconds and its largest resident memory in bytes.
 
-    The CPU seconds are the kernel's count for it and all below it; `below` leaves out its own.
+    CPU seconds are the kernel's count for it and all below it; `below_seconds` leave out its own.
 
     Raises:
         SystemExit: if it fails.
     """
     started = time.perf_counter()
     running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    own: list[float] = [0.0]
-    threading.Thread(target=follow, args=(running.pid, own), daemon=True).start()
-    _, status, usage = os.wait4(running.pid, 0)
+    # Until it ends; what it used itself can be read as long as it is not waited for in earnest.
+    os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
     wall = time.perf_counter() - started
+    fields = Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()
+    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    _, status, usage = os.wait4(running.pid, 0)
     if status:
         sys.exit(f"minituner: error: failed in {folder}: {' '.join(map(str, command))}")
     used = usage.ru_utime + usage.ru_stime
     return {
         "seconds": wall,
         "cpu_seconds": used,
-        "below_seconds": used - own[-1],
+        "below_seconds": used - own,
         "peak_bytes": 1024 * usage.ru_maxrss,
     }
-
-
-def follow(pid: int, seconds: list[float]) -> None:
-    """Append a process's own CPU seconds, its children's left out, as long as it runs."""
-    with contextlib.suppress(OSError):
-        while True:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            seconds.append(sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK"))
-            time.sleep(0.2)
 
 
 def larger_templates(sentences: int, out: Path) -> int:
