@@ -4,6 +4,7 @@ The parallelism is between jobs, and between the shards of a batch, which `train
 order. So a result never depends on the number of cores.
 """
 
+import ctypes
 import functools
 import math
 import sys
@@ -18,7 +19,8 @@ from minituner.packing import Packed
 from minituner.rng import derive_seed
 
 ONE = np.float32(1)
-IN_ORDER = 256  # terms of a sum that oneDNN's AVX2 and AVX-512 kernels add in the same order
+# glibc's numbers for mallopt, and the bytes set for them.
+KEPT = {"M_TRIM_THRESHOLD": (-1, 1 << 28), "M_MMAP_THRESHOLD": (-3, 1 << 25)}
 
 
 @functools.cache
@@ -30,8 +32,19 @@ def pin() -> None:
     """
     torch.set_num_threads(1)
     torch.backends.mkldnn.set_flags(False)  # its GELU differs between CPUs; torch's own does not
+    _keep_memory()
     for departure in pinning.departures():
         print(f"minituner: not reproducible byte for byte here: {departure}", file=sys.stderr)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what a training step frees for the next step.
+
+    Else it goes back to the kernel, and comes again page by page: a fifth of the step's time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc alone
+    for name, value in KEPT.values() if mallopt else ():
+        mallopt(name, value)
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
@@ -47,7 +60,7 @@ def _loops() -> ModuleType:
 
 
 def _tiles() -> ModuleType:
-    """The products that oneDNN is slow at."""
+    """Products."""
     from minituner import tiles
 
     return tiles
@@ -62,29 +75,12 @@ def _rows(x: torch.Tensor) -> torch.Tensor:
     return x.reshape(-1, x.shape[-1]).contiguous()
 
 
-def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """x Wᵀ + b by oneDNN, (rows, in) → (rows, out).
-
-    Unlike MKL it adds up each output in order, whatever the width of the CPU's vectors, as long as
-    there are at most `IN_ORDER` terms; longer sums are taken in pieces, and those added in order.
-    """
-    product = torch.ops.mkldnn._linear_pointwise
-    if x.shape[-1] <= IN_ORDER:
-        return product(x, weight, bias, "none", [], "")
-    y = None
-    for start in range(0, x.shape[-1], IN_ORDER):
-        part, columns = (_piece(m[..., start : start + IN_ORDER]) for m in (x, weight))
-        more = product(part, columns, bias if y is None else None, "none", [], "")
-        y = more if y is None else y.add_(more)
-    return y
-
-
-def _piece(columns: torch.Tensor) -> torch.Tensor:
-    """The same, copied unless each column lies together.
-
-    For a matrix where neither rows nor columns do, oneDNN's kernel is a thousand times slower.
-    """
-    return columns if columns.stride(0) == 1 else columns.contiguous()
+def _product(x: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """X × right + bias, (…, in) → (…, out)."""
+    out = x.new_empty(*x.shape[:-1], right.shape[1])
+    row = x.new_empty(0) if bias is None else bias
+    _tiles().product(*_arrays(_rows(x), right, row, _rows(out)))
+    return out
 
 
 class _Linear(torch.autograd.Function):
@@ -93,21 +89,21 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
-        return _product(x, weight, bias)
+        return _product(x, weight.t(), bias)
 
     @staticmethod
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        rows = _rows(grad)
         for_x = for_weight = for_bias = None
         if need_x:
-            for_x = _product(rows, weight.t(), None).view(*grad.shape[:-1], weight.shape[1])
+            for_x = _product(grad, weight, None)
         if need_weight:
             for_weight = weight.new_zeros(weight.shape)
-            _tiles().add_over_rows(*_arrays(rows, _rows(x)), ONE, *_arrays(for_weight))
+            given = _arrays(_rows(grad), _rows(x))
+            _tiles().add_over_rows(*given, ONE, *_arrays(for_weight))
         if need_bias:
-            for_bias = rows.sum(0)
+            for_bias = _rows(grad).sum(0)
         return for_x, for_weight, for_bias
 
 

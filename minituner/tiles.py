@@ -1,9 +1,8 @@
-"""Products of float32 matrices by tiles that stay in registers, where oneDNN has no quick kernel.
+"""Products of float32 matrices by tiles that stay in registers, the same bytes on every CPU.
 
-They are the small products of a low-rank update, and those that sum over the symbols of a batch,
-leftᵀ × right: both factors are read as they lie. Each sum is taken in the order of its terms by
-fused multiply-adds, so all x86-64-v3 CPUs make the same bytes. tests/test_tiles.py holds the
-results against PyTorch's products.
+Each sum is taken in the order of its terms by fused multiply-adds, so all x86-64-v3 CPUs make the
+same bytes, and so does every shape of tile. tests/test_tiles.py holds the results against PyTorch's
+products.
 """
 
 from collections.abc import Callable
@@ -16,47 +15,64 @@ from numba.extending import intrinsic
 from minituner.kernels import compiled
 
 LANES = 8  # float32 numbers in a vector of x86-64-v3
+WIDE, HIGH = 2 * LANES, 4  # columns and rows of `wide_tile`
 PIECE = 64  # rows that a sum over rows takes at a time, so that they stay in the nearest cache
 
 
-def _tile(turned: bool) -> Callable:
-    """`tile`, or `turned_tile`, for both of which LLVM does not see that it needs no memory."""
+def _tile(rows: int, vectors: int, turned: bool = False) -> Callable:
+    """One of the tiles below, for all of which LLVM does not see that they need no memory."""
 
-    def typed(typing, out, i, c, left, right, first, last):
+    def typed(typing, out, i, c, left, right, first, last, *plus):
         index, vector = types.intp, ir.VectorType(ir.FloatType(), LANES)
-        signature = types.void(out, index, index, left, right, index, index)
+        given = types.StarArgTuple(plus)
+        signature = types.void(out, index, index, left, right, index, index, given)
 
         def generate(context, builder, signature, arguments):
-            out, i, c, left, right, first, last = arguments
+            out, i, c, left, right, first, last, start = arguments
             one, nothing = context.get_constant(index, 1), ir.Constant(vector, None)
 
             def matrix(position, value):
                 array = context.make_array(signature.args[position])(context, builder, value)
-                return array.data, builder.extract_value(array.shape, 1)
+                stride = builder.extract_value(array.strides, 0)
+                return array.data, builder.lshr(stride, context.get_constant(index, 2))
 
             def at(array, row, column):
                 return builder.gep(array[0], [builder.add(builder.mul(row, array[1]), column)])
 
-            def as_vector(pointer):
-                return builder.bitcast(pointer, vector.as_pointer())
+            def behind(first, *offsets):
+                return [builder.add(first, context.get_constant(index, n)) for n in offsets]
+
+            def load(pointer):
+                return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
 
             out, left, right = matrix(0, out), matrix(3, left), matrix(4, right)
-            rows = [builder.add(i, context.get_constant(index, r)) for r in range(LANES)]
-            sums = [cgutils.alloca_once(builder, vector) for _ in rows]
-            for total in sums:
+            lines = behind(i, *range(rows))
+            columns = behind(c, *range(0, vectors * LANES, LANES))
+            sums = {(r, v): cgutils.alloca_once(builder, vector) for r in lines for v in columns}
+            for total in sums.values():
                 builder.store(nothing, total)
             kind = ir.FunctionType(vector, [vector] * 3)
             multiply_add = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f32")
             spread = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
             with cgutils.for_range_slice(builder, first, last, one, inc=True) as (k, _):
-                y = builder.load(as_vector(at(right, k, c)), align=4)
-                for row, total in zip(rows, sums, strict=True):
-                    x = builder.load(at(left, *((k, row) if turned else (row, k))))
+                ys = {column: load(at(right, k, column)) for column in columns}
+                xs = {}
+                for line in lines:
+                    x = builder.load(at(left, *((k, line) if turned else (line, k))))
                     x = builder.insert_element(nothing, x, ir.IntType(32)(0))
-                    x = builder.shuffle_vector(x, x, spread)
-                    builder.store(builder.call(multiply_add, [x, y, builder.load(total)]), total)
-            for row, total in zip(rows, sums, strict=True):
-                builder.store(builder.load(total), as_vector(at(out, row, c)), align=4)
+                    xs[line] = builder.shuffle_vector(x, x, spread)
+                for (line, column), total in sums.items():
+                    more = builder.call(multiply_add, [xs[line], ys[column], builder.load(total)])
+                    builder.store(more, total)
+            for (line, column), total in sums.items():
+                value = builder.load(total)
+                if plus:
+                    row = context.make_array(plus[0])(
+                        context, builder, builder.extract_value(start, 0)
+                    )
+                    value = builder.fadd(value, load(builder.gep(row.data, [column])))
+                pointer = builder.bitcast(at(out, line, column), vector.as_pointer())
+                builder.store(value, pointer, align=4)
             return context.get_dummy_value()
 
         return signature, generate
@@ -64,10 +80,13 @@ def _tile(turned: bool) -> Callable:
     return intrinsic(typed)
 
 
-# out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8]; rows lie together.
-tile = _tile(turned=False)
-# out[i:i+8, c:c+8] = left[first:last, i:i+8]ᵀ @ right[first:last, c:c+8]
-turned_tile = _tile(turned=True)
+# out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8], and + row[c:c+8] if a row
+# follows. Each row's numbers lie together.
+tile = _tile(LANES, 1)
+# The same for out[i:i+4, c:c+16], which takes fewer loads.
+wide_tile = _tile(HIGH, 2)
+# The same with left[first:last, i:i+8]ᵀ or left[first:last, i:i+4]ᵀ in place of left.
+turned_tile, wide_turned_tile = _tile(LANES, 1, turned=True), _tile(HIGH, 2, turned=True)
 
 
 @compiled
@@ -77,9 +96,9 @@ def rounded(n):
 
 
 @compiled
-def whole(x):
-    """x with zeros behind each row and column up to whole vectors; x itself if nothing lacks."""
-    rows, columns = rounded(x.shape[0]), rounded(x.shape[1])
+def padded(x, rows, columns):
+    """x with zeros behind each row and column up to at least that many; x itself if it has them."""
+    rows, columns = max(rows, x.shape[0]), max(columns, x.shape[1])
     if rows == x.shape[0] and columns == x.shape[1]:
         return x
     out = np.zeros((rows, columns), np.float32)
@@ -98,28 +117,73 @@ def transposed(matrix):
 
 
 @compiled
-def product(left, right):
-    """left (n, k) × right (k or more, c), both whole."""
-    out = np.empty((left.shape[0], right.shape[1]), np.float32)
-    for i in range(0, out.shape[0], LANES):
-        for c in range(0, out.shape[1], LANES):
-            tile(out, i, c, left, right, 0, left.shape[1])
-    return out
+def copy_columns(matrix, out):
+    """Set out (k, w or more) to matrix (k, w), of which either rows or columns lie together."""
+    columns = range(matrix.shape[1])
+    if matrix.strides[1] == matrix.itemsize:
+        for k in range(matrix.shape[0]):
+            row, copy = matrix[k], out[k]
+            for j in columns:
+                copy[j] = row[j]
+    else:
+        for first in range(0, matrix.shape[0], PIECE):
+            part, copy = matrix[first : first + PIECE], out[first : first + PIECE]
+            for j in columns:
+                column = part[:, j]
+                for k in range(column.size):
+                    copy[k, j] = column[k]
+
+
+@compiled
+def product(left, right, row, out):
+    """Set out (n, c) to left (n, k) × right (k, c) + row (c,), which is empty for zeros.
+
+    Sixteen columns of right at a time are copied to where they lie together. What is no multiple
+    of a tile ends with one that begins earlier, and so makes some sums twice.
+    """
+    n, c = out.shape
+    width = LANES if c <= LANES else WIDE
+    high = LANES if c <= LANES else HIGH
+    left, whole = padded(left, high, 0), padded(out, high, width)
+    added = np.zeros(whole.shape[1], np.float32)
+    added[: row.size] = row
+    columns = np.zeros((left.shape[1], width), np.float32)
+    for start in range(0, c, width):
+        start = max(min(start, c - width), 0)
+        copy_columns(right[:, start : start + width], columns)
+        part, rest = whole[:, start : start + width], added[start : start + width]
+        for i in range(0, n, high):
+            i = max(min(i, n - high), 0)
+            if width == LANES:
+                tile(part, i, 0, left, columns, 0, left.shape[1], rest)
+            else:
+                wide_tile(part, i, 0, left, columns, 0, left.shape[1], rest)
+    if whole.size > out.size:
+        out[:] = whole[:n, :c]
 
 
 @compiled
 def add_over_rows(left, right, factor, out):
-    """Add factor · leftᵀ right to out (i, c), for left (n, i or more) and right (n, c or more)."""
-    left, right = whole(left), whole(right)
-    part = np.empty((left.shape[1], right.shape[1]), np.float32)
-    for start in range(0, left.shape[0], PIECE):
-        stop = min(start + PIECE, left.shape[0])
-        for i in range(0, part.shape[0], LANES):
-            for c in range(0, part.shape[1], LANES):
-                turned_tile(part, i, c, left, right, start, stop)
-        for i in range(out.shape[0]):
-            for c in range(out.shape[1]):
-                out[i, c] += part[i, c] * factor
+    """Add factor · leftᵀ right to out (i, c), for left (n, i) and right (n, c)."""
+    n, rows, columns = left.shape[0], out.shape[0], out.shape[1]
+    wide = rows >= HIGH and columns >= WIDE
+    high, width = (HIGH, WIDE) if wide else (LANES, LANES)
+    left, right = padded(left, 0, high), padded(right, 0, width)
+    part = np.empty((max(rows, high), max(columns, width)), np.float32)
+    for first in range(0, n, PIECE):
+        last = min(first + PIECE, n)
+        for i in range(0, rows, high):
+            i = max(min(i, rows - high), 0)
+            for c in range(0, columns, width):
+                c = max(min(c, columns - width), 0)
+                if wide:
+                    wide_turned_tile(part, i, c, left, right, first, last)
+                else:
+                    turned_tile(part, i, c, left, right, first, last)
+        for i in range(rows):
+            sums, row = out[i], part[i]
+            for c in range(columns):
+                sums[c] += row[c] * factor
 
 
 @compiled
@@ -128,23 +192,25 @@ def low_rank(y, x, A, B, scale, inner, out):
 
     x is (n, in), A (r, in) and B (out, r).
     """
-    by_A = product(whole(x), whole(transposed(whole(A))))
-    inner[:] = by_A[: inner.shape[0], : inner.shape[1]]
-    update = product(by_A, whole(transposed(B)))
+    nothing = np.empty(0, np.float32)
+    product(x, A.T, nothing, inner)
+    product(inner, B.T, nothing, out)
     for i in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[i, c] = y[i, c] + update[i, c] * scale
+        row, start = out[i], y[i]
+        for c in range(row.size):
+            row[c] = start[c] + row[c] * scale
 
 
 @compiled
 def low_rank_backward(grad, x, inner, A, B, scale, for_x, for_A, for_B):
     """Set for_x, unless it is empty, and add to for_A and for_B, given grad, that by out."""
-    grad = whole(grad)
-    by_inner = product(grad, whole(B))
+    nothing, by_inner = np.empty(0, np.float32), np.empty_like(inner)
+    product(grad, B, nothing, by_inner)
     if for_x.size:
-        by_x = product(by_inner, whole(A))
+        product(by_inner, A, nothing, for_x)
         for i in range(for_x.shape[0]):
-            for c in range(for_x.shape[1]):
-                for_x[i, c] = by_x[i, c] * scale
+            row = for_x[i]
+            for c in range(row.size):
+                row[c] *= scale
     add_over_rows(by_inner, x, scale, for_A)
     add_over_rows(grad, inner, scale, for_B)
