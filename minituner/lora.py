@@ -15,7 +15,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import numerics
+from minituner import fused, numerics
 from minituner.errors import UserError
 
 PEFT_PREFIX = "base_model.model."  # what PEFT puts before each tensor's name
@@ -82,6 +82,15 @@ class LoRALinear(nn.Module):
             return y
         dropped = F.dropout(x, self.dropout, self.training)
         return numerics.add_low_rank(y, dropped, self.lora_A, self.lora_B, self.scaling)
+
+    def layer(self) -> fused.Layer | None:
+        """Its numbers, for the compiled sublayers; None where they do not compute it."""
+        base = self.base.layer() if hasattr(self.base, "layer") else None
+        if self.merged or base is None:
+            return base
+        if self.dropout and self.training:
+            return None
+        return base._replace(A=self.lora_A, B=self.lora_B, scaling=self.scaling)
 
     def delta_weight(self) -> torch.Tensor:
         """(α/r) B A, the update as one (out, in) matrix of rank at most r."""

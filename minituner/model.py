@@ -15,7 +15,7 @@ import dataclasses
 import torch
 import torch.nn as nn
 
-from minituner import numerics
+from minituner import fused, numerics
 from minituner.errors import UserError
 from minituner.packing import Packed, pack
 
@@ -28,6 +28,10 @@ class Linear(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """X Wᵀ + b."""
         return numerics.linear(x, self.weight, self.bias)
+
+    def layer(self) -> fused.Layer:
+        """Its numbers, for the compiled sublayers."""
+        return fused.Layer(self.weight, self.bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +107,11 @@ class Block(nn.Module):
         self, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
     ) -> torch.Tensor:
         """(n, C) → (n, C), or (L, C) at the symbols `looked`."""
-        x = _at(looked, x) + self.attn(self.ln1(x), packed, looked)
-        return x + self.mlp(self.ln2(x))
+        after = fused.compute(self.ln1, self.attn, x, packed, looked)
+        if after is None:
+            after = _at(looked, x) + self.attn(self.ln1(x), packed, looked)
+        y = fused.compute(self.ln2, self.mlp, after)
+        return after + self.mlp(self.ln2(after)) if y is None else y
 
 
 class MiniGPT(nn.Module):

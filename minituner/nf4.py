@@ -22,7 +22,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import numerics
+from minituner import fused, numerics
 from minituner.errors import UserError
 
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
@@ -278,6 +278,10 @@ class NF4Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x Wᵀ + b."""
         return _NF4Linear.apply(x, self.weight, self.quant_state, self.bias)
+
+    def layer(self) -> fused.Layer:
+        """Its numbers as floats, for the compiled sublayers."""
+        return fused.Layer(self.dequantized(), self.bias)
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -66,7 +66,8 @@ def _tiles() -> ModuleType:
     return tiles
 
 
-def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
+def arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
+    """The same memory for numba."""
     return [tensor.detach().numpy() for tensor in tensors]
 
 
@@ -79,7 +80,7 @@ def _product(x: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None) ->
     """X × right + bias, (…, in) → (…, out)."""
     out = x.new_empty(*x.shape[:-1], right.shape[1])
     row = x.new_empty(0) if bias is None else bias
-    _tiles().product(*_arrays(_rows(x), right, row, _rows(out)))
+    _tiles().product(*arrays(_rows(x), right, row, _rows(out)))
     return out
 
 
@@ -100,8 +101,8 @@ class _Linear(torch.autograd.Function):
             for_x = _product(grad, weight, None)
         if need_weight:
             for_weight = weight.new_zeros(weight.shape)
-            given = _arrays(_rows(grad), _rows(x))
-            _tiles().add_over_rows(*given, ONE, *_arrays(for_weight))
+            given = arrays(_rows(grad), _rows(x))
+            _tiles().add_over_rows(*given, ONE, *arrays(for_weight))
         if need_bias:
             for_bias = _rows(grad).sum(0)
         return for_x, for_weight, for_bias
@@ -114,8 +115,8 @@ class _LowRank(torch.autograd.Function):
     def forward(ctx, y, x, A, B, scale):
         ctx.scale, out = np.float32(scale), y.new_empty(y.shape)
         inner = x.new_empty(math.prod(x.shape[:-1]), len(A))
-        given = _arrays(*map(_rows, (y, x, A, B)))
-        _tiles().low_rank(*given, ctx.scale, *_arrays(inner, _rows(out)))
+        given = arrays(*map(_rows, (y, x, A, B)))
+        _tiles().low_rank(*given, ctx.scale, *arrays(inner, _rows(out)))
         ctx.save_for_backward(x, inner, A, B)
         return out
 
@@ -125,8 +126,8 @@ class _LowRank(torch.autograd.Function):
         need_x = ctx.needs_input_grad[1]
         for_x = x.new_empty(x.shape if need_x else (0, 1))
         for_A, for_B = A.new_zeros(A.shape), B.new_zeros(B.shape)
-        given = _arrays(*map(_rows, (grad, x, inner, A, B)))
-        _tiles().low_rank_backward(*given, ctx.scale, *_arrays(_rows(for_x), for_A, for_B))
+        given = arrays(*map(_rows, (grad, x, inner, A, B)))
+        _tiles().low_rank_backward(*given, ctx.scale, *arrays(_rows(for_x), for_A, for_B))
         return grad, for_x if need_x else None, for_A, for_B, None
 
 
@@ -135,9 +136,9 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, heads, packed):
-        ctx.layout = heads, *_arrays(packed.reads, packed.lengths, packed.first)
+        ctx.layout = heads, *arrays(packed.reads, packed.lengths, packed.first)
         y, tops = torch.zeros_like(q), q.new_zeros(len(q), heads)
-        _loops().attend(*_arrays(q, k, v), *ctx.layout, *_arrays(y, tops))
+        _loops().attend(*arrays(q, k, v), *ctx.layout, *arrays(y, tops))
         ctx.save_for_backward(q, k, v, y, tops)
         return y
 
@@ -145,8 +146,8 @@ class _Attention(torch.autograd.Function):
     def backward(ctx, grad):
         q, k, v, *rest = ctx.saved_tensors
         gradients = [torch.zeros_like(q) for _ in range(3)]
-        arrays = _arrays(*rest, grad.contiguous(), *gradients)
-        _loops().attend_backward(*_arrays(q, k, v), *ctx.layout, *arrays)
+        given = arrays(*rest, grad.contiguous(), *gradients)
+        _loops().attend_backward(*arrays(q, k, v), *ctx.layout, *given)
         return *gradients, None, None
 
 
@@ -156,7 +157,7 @@ class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
         y, slope = torch.empty_like(x), torch.empty_like(x)
-        _loops().gelu(*(array.reshape(-1) for array in _arrays(x, y, slope)))
+        _loops().gelu(*(array.reshape(-1) for array in arrays(x, y, slope)))
         ctx.save_for_backward(slope)
         return y
 
@@ -166,7 +167,8 @@ class _Gelu(torch.autograd.Function):
         return grad * slope
 
 
-def _pinned(x: torch.Tensor) -> bool:
+def pinned(x: torch.Tensor) -> bool:
+    """Whether the compiled loops compute what follows from x."""
     return x.dtype == torch.float32 and x.device.type == "cpu" and not pinning.unrestricted()
 
 
@@ -174,14 +176,14 @@ def add_low_rank(
     y: torch.Tensor, x: torch.Tensor, A: torch.Tensor, B: torch.Tensor, scale: float
 ) -> torch.Tensor:
     """y + scale · B A x for y (…, out), x (…, in), A (r, in) and B (out, r)."""
-    if not _pinned(x):
+    if not pinned(x):
         return y + scale * F.linear(F.linear(x, A), B)
     return _LowRank.apply(y, x, A, B, scale)
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """x Wᵀ + b, (…, in) → (…, out), equal to the last bit on every x86-64-v3 CPU in float32."""
-    if not _pinned(x):
+    if not pinned(x):
         return F.linear(x, weight, bias)
     return _Linear.apply(x, weight, bias)
 
@@ -190,7 +192,7 @@ def attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, packed: Packed
 ) -> torch.Tensor:
     """Causal softmax(q kᵀ / √(C/heads)) v in each head and sequence; all (n, C), contiguous."""
-    if _pinned(q):
+    if pinned(q):
         return _Attention.apply(q, k, v, heads, packed)
     q, k, v = (packed.padded(x).unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -199,4 +201,4 @@ def attention(
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
     """x Φ(x) for contiguous x of any shape (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
-    return _Gelu.apply(x) if _pinned(x) else F.gelu(x)
+    return _Gelu.apply(x) if pinned(x) else F.gelu(x)

@@ -70,6 +70,11 @@ def gradients(
     return sum(losses)
 
 
+def side_by_side(threads: int) -> Map:
+    """`map` by so many threads."""
+    return ThreadPoolExecutor(threads).map if threads > 1 else map
+
+
 def validation_loss(model: MiniGPT, batches: list[Batch], each: Map = map) -> float:
     """The same loss over several batches, weighted by their number of targets."""
 
@@ -130,8 +135,7 @@ def fit(
     shards = settings.get("shards", 1)
     # Dropout draws from one generator, whose numbers the threads would get in any order.
     drops = any(layer.dropout for layer in lora_layers(model).values())
-    workers = 1 if drops else min(threads or shards, shards)
-    each = ThreadPoolExecutor(workers).map if workers > 1 else map
+    each = side_by_side(1 if drops else min(threads or shards, shards))
 
     def record(step: int, train_loss: float, rate: float) -> None:
         val_loss = validation_loss(model, validation, each)
@@ -269,8 +273,8 @@ def tune(
     with Resume(out, inputs, settings=settings, run=[method, seed, rank]) as resume:
         model = checkpoint.load_model(base)
         examples = {split: tuning_examples(irregular, split) for split in ("train", "val")}
-        report = _print_row
-        curve = adapt(model, settings, method, examples, seed, rank, report, resume, threads)
+        how = {"report": _print_row, "resume": resume, "threads": threads}
+        curve = adapt(model, settings, method, examples, seed, rank, **how)
         write_curve(out / CURVE_FILE, curve)
         if method == "full":
             checkpoint.save_model(out, model)

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from benchmarks.performance import ROWS
 from minituner import checkpoint, data, evaluate, files, lora, nf4, numerics, pinning, qlora, train
 from minituner.model import MiniGPT, ModelConfig
 
@@ -83,10 +83,8 @@ def by_hand(model: nn.Module, parameters: list, batch: tuple[torch.Tensor, torch
 
 def by_shards() -> Callable:
     """Ours in the pinned mode: a shard of the batch on each thread."""
-    if pinning.unrestricted() or THREADS == 1:
-        return functools.partial(train.gradients, shards=1)
-    each = ThreadPoolExecutor(THREADS).map
-    return functools.partial(train.gradients, shards=THREADS, each=each)
+    shards = 1 if pinning.unrestricted() else THREADS
+    return functools.partial(train.gradients, shards=shards, each=train.side_by_side(shards))
 
 
 def peft_model(model: nn.Module, rank: int, targets: str) -> nn.Module:
@@ -259,10 +257,11 @@ def trainer() -> Work:
 
 
 def side(name: str, arguments: list, threads: int) -> Work:
-    """Set up one side."""
+    """Set up one side; a peer gets no setting of ours but the number of threads."""
     global THREADS
     THREADS = threads
-    numerics.pin()
+    if name in {row.ours for row in ROWS}:
+        numerics.pin()
     if pinning.unrestricted():
         torch.set_num_threads(threads)
     return globals()[name](*arguments)
