@@ -8,7 +8,7 @@ results against PyTorch's operations.
 import numpy as np
 
 from minituner.kernels import ONE, compiled
-from minituner.tiles import LANES, rounded, tile, transposed
+from minituner.tiles import LANES, rounded, tile, transposed, turned_tile
 
 # Cephes' expf: ln 2 in two parts, the first exact in few bits, and e^r − 1 − r for |r| ≤ ln 2 / 2.
 LOG2_E, LN_2, LN_2_REST = map(np.float32, (1.44269504088896341, 0.693359375, -2.12194440e-4))
@@ -37,6 +37,18 @@ def head(x, rows, heads, h, scale):
         row = x[rows[t], h * width : (h + 1) * width]
         for d in range(width):
             out[t, d] = row[d] * scale
+    return out
+
+
+@compiled
+def turned_head(x, rows, heads, h):
+    """One head of the rows of x (n, C) as columns, (width, T)."""
+    width = x.shape[1] // heads
+    out = np.zeros((rounded(width), rounded(rows.size)), np.float32)
+    for t in range(rows.size):
+        row = x[rows[t], h * width : (h + 1) * width]
+        for d in range(width):
+            out[d, t] = row[d]
     return out
 
 
@@ -95,24 +107,27 @@ def attend(q, k, v, heads, reads, lengths, first, y, tops):
         T = rounded(rows.size)
         top, total = np.empty(T, np.float32), np.empty(T, np.float32)
         for h in range(heads):
-            keys, queries = head(k, rows, heads, h, scale), head(q, rows, heads, h, ONE)
-            weights = score(keys, transposed(queries), begin)
+            keys, values = head(k, rows, heads, h, scale), head(v, rows, heads, h, ONE)
+            weights = score(keys, turned_head(q, rows, heads, h), begin)
             top[:] = weights[0]
             for j in range(1, rows.size):
                 for i in range(max(j, begin), T):
                     top[i] = top[i] if top[i] > weights[j, i] else weights[j, i]
             soften(weights, rows.size, begin, top, total)
-            values = transposed(head(v, rows, heads, h, ONE))
-            out = np.empty_like(values)
+            out = np.empty((values.shape[1], T), np.float32)
             for d in range(0, out.shape[0], LANES):
                 for i in range(begin, T, LANES):
-                    tile(out, d, i, values, weights, 0, i + LANES)
+                    turned_tile(out, d, i, values, weights, 0, i + LANES)
             width = y.shape[1] // heads
+            for d in range(width):
+                line, totals = out[d, begin:], total[begin:]
+                for t in range(line.size):
+                    line[t] /= totals[t]
             for t in range(first[s], rows.size):
                 tops[rows[t], h] = top[t]
                 row = y[rows[t], h * width : (h + 1) * width]
                 for d in range(width):
-                    row[d] = out[d, t] / total[t]
+                    row[d] = out[d, t]
 
 
 @compiled
@@ -123,18 +138,23 @@ def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q,
         rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
         T = rounded(rows.size)
         top, total = np.zeros(T, np.float32), np.empty(T, np.float32)
-        mean = np.zeros(T, np.float32)
+        mean = np.empty(T, np.float32)
         for h in range(heads):
             keys, queries = head(k, rows, heads, h, scale), head(q, rows, heads, h, ONE)
-            grads, outputs = head(grad, rows, heads, h, ONE), head(y, rows, heads, h, ONE)
+            grads, outputs = head(grad, rows, heads, h, ONE), turned_head(y, rows, heads, h)
+            turned_grads = turned_head(grad, rows, heads, h)
             grads[: first[s]] = np.float32(0)
+            turned_grads[:, : first[s]] = np.float32(0)
+            mean[:] = np.float32(0)
+            for d in range(outputs.shape[0]):
+                by, out = turned_grads[d], outputs[d]
+                for t in range(T):
+                    mean[t] += by[t] * out[t]
             for t in range(rows.size):
-                top[t], mean[t] = tops[rows[t], h], 0
-                for d in range(grads.shape[1]):
-                    mean[t] += grads[t, d] * outputs[t, d]
-            weights = score(keys, transposed(queries), begin)
+                top[t] = tops[rows[t], h]
+            weights = score(keys, turned_head(q, rows, heads, h), begin)
             soften(weights, rows.size, begin, top, total)
-            by_score = score(head(v, rows, heads, h, ONE), transposed(grads), begin)
+            by_score = score(head(v, rows, heads, h, ONE), turned_grads, begin)
             for j in range(T):
                 start = max(j // LANES * LANES, begin)
                 row, by, totals = weights[j, start:], by_score[j, start:], total[start:]
@@ -142,12 +162,11 @@ def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q,
                 for i in range(row.size):
                     row[i] /= totals[i]
                     by[i] = row[i] * (by[i] - means[i])
-            keys = transposed(keys)
-            by_query = np.zeros_like(keys)
+            by_query = np.zeros((keys.shape[1], T), np.float32)
             by_key, by_value = np.empty_like(grads), np.empty_like(grads)
             for d in range(0, grads.shape[1], LANES):
                 for t in range(begin, T, LANES):
-                    tile(by_query, d, t, keys, by_score, 0, t + LANES)
+                    turned_tile(by_query, d, t, keys, by_score, 0, t + LANES)
                 for t in range(0, T, LANES):
                     tile(by_key, t, d, by_score, queries, max(t, begin), T)
                     tile(by_value, t, d, weights, grads, max(t, begin), T)
