@@ -108,12 +108,15 @@ class _Sublayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, norm, sublayer, found, layout, x, *trained):
         ctx.norm, ctx.sublayer, ctx.layout, ctx.trained = norm, sublayer, layout, trained
+        given = tuple(layer.arrays() for layer in found)
+        ctx.layers = None  # made anew by backward, as the floats of a weight in NF4 must be
+        if all(isinstance(layer.weight, nn.Parameter) for layer in found):
+            ctx.layers = found, given
         ctx.wanted = [ctx.needs_input_grad[4], *(p.requires_grad for p in (norm.weight, norm.bias))]
         h, *stats = torch.native_layer_norm(
             x, norm.normalized_shape, norm.weight, norm.bias, norm.eps
         )
         run = _loops().attention if layout else _loops().mlp
-        given = tuple(layer.arrays() for layer in found)
         out, last, between, inner = run(*numerics.arrays(x, h), given, layout)
         *first, end = found
         below = any(ctx.wanted) or any(layer.trained for layer in first)
@@ -128,24 +131,25 @@ class _Sublayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         x, mean, rstd, rows, *kept = ctx.saved_tensors
-        norm, found, grad = ctx.norm, layers(ctx.sublayer), grad.contiguous()
+        norm, grad = ctx.norm, grad.contiguous()
+        found = layers(ctx.sublayer) if ctx.layers is None else ctx.layers[0]
+        given = ctx.layers[1] if ctx.layers else tuple(layer.arrays() for layer in found)
         h, last, *kept = (NOTHING if tensor is None else tensor.numpy() for tensor in kept)
         between, inner = tuple(kept[: -len(found)]), tuple(kept[-len(found) :])
-        for_h = NOTHING if x is None else np.zeros(x.shape, np.float32)
         zeros = tuple(layer.zeros() for layer in found)
         run = _loops().attention_backward if ctx.layout else _loops().mlp_backward
-        given = tuple(layer.arrays() for layer in found)
-        by_first = run(grad.numpy(), for_h, h, last, between, inner, given, zeros, ctx.layout)
+        rest = h, last, between, inner, given, zeros, ctx.layout
+        by_first, for_h = map(torch.from_numpy, run(grad.numpy(), x is not None, *rest))
         made = {}  # by parameter
         for layer, own in zip(found, zeros, strict=True):
             made |= zip((layer.weight, layer.A, layer.B), map(torch.from_numpy, own), strict=True)
-        for layer, by in zip(found, (torch.from_numpy(by_first), grad), strict=False):
+        for layer, by in zip(found, (by_first, grad), strict=False):
             if layer.bias is not None and layer.bias.requires_grad:
                 made[layer.bias] = by.sum(0)
         for_x = None
         if x is not None:
             for_x, made[norm.weight], made[norm.bias] = torch.ops.aten.native_layer_norm_backward(
-                *(torch.from_numpy(for_h), x, norm.normalized_shape, mean, rstd),
+                *(for_h, x, norm.normalized_shape, mean, rstd),
                 *(norm.weight, norm.bias, ctx.wanted),
             )
         if ctx.wanted[0]:

@@ -90,7 +90,7 @@ class LoRALinear(nn.Module):
             return base
         if self.dropout and self.training:
             return None
-        return base._replace(A=self.lora_A, B=self.lora_B, scaling=self.scaling)
+        return fused.Layer(base.weight, base.bias, self.lora_A, self.lora_B, self.scaling)
 
     def delta_weight(self) -> torch.Tensor:
         """(α/r) B A, the update as one (out, in) matrix of rank at most r."""

@@ -224,6 +224,26 @@ def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     return weight.view(state.shape)
 
 
+def _by_strips(x: torch.Tensor, state: QuantState) -> bool:
+    """Whether `nf4_products` can compute with x: in whole tiles and blocks."""
+    (out, into), block = state.shape, state.blocksize
+    fits = out % 16 == 0 and into % block == 0 and _repays(out * into)
+    return fits and state.dtype == torch.float32 and numerics.pinned(x)
+
+
+def _strips(compute: str, x: torch.Tensor, packed, state, *row) -> torch.Tensor:
+    """A function of `nf4_products`, (…, in) → (…, out) or back."""
+    from minituner import nf4_products
+
+    width = state.shape[0 if row else 1]
+    y = x.new_empty(x.shape[:-1].numel(), width)
+    rows, codes, scales = x.reshape(len(y), -1).contiguous(), packed.view(-1), state.scales()
+    given = *numerics.arrays(rows, codes), state.blocksize
+    rest = numerics.arrays(code_values(), scales, *row, y)
+    getattr(nf4_products, compute)(*given, *rest)
+    return y.view(*x.shape[:-1], width)
+
+
 class _NF4Linear(torch.autograd.Function):
     """y = x Wᵀ + b for a packed W, which backward unpacks anew: a float copy never stays alive."""
 
@@ -231,12 +251,18 @@ class _NF4Linear(torch.autograd.Function):
     def forward(ctx, x, packed, state, bias):
         ctx.save_for_backward(packed)
         ctx.state = state
-        return numerics.linear(x, dequantize(packed, state).to(x.dtype), bias)
+        if not _by_strips(x, state):
+            return numerics.linear(x, dequantize(packed, state).to(x.dtype), bias)
+        row = x.new_zeros(state.shape[0]) if bias is None else bias
+        return _strips("product", x, packed, state, row)
 
     @staticmethod
     def backward(ctx, grad):
         (packed,) = ctx.saved_tensors
-        weight = dequantize(packed, ctx.state).to(grad.dtype)
+        state = ctx.state
+        if _by_strips(grad, state):
+            return _strips("product_backward", grad, packed, state), None, None, None
+        weight = dequantize(packed, state).to(grad.dtype)
         return numerics.linear(grad.contiguous(), weight.t()), None, None, None
 
 

@@ -31,27 +31,36 @@ def linear(x, layer):
 
 @compiled
 def add(x, y):
-    """Add y to x, both (n, C)."""
+    """x with y added in place, both (n, C); y itself if x has no rows yet."""
+    if x.shape[0] == 0:
+        return y
     for i in range(x.shape[0]):
         row, more = x[i], y[i]
         for c in range(row.size):
             row[c] += more[c]
+    return x
 
 
 @compiled
-def linear_backward(grad, x, inner, layer, gradients, for_x):
-    """Add to the gradients and to for_x (n, in), unless it is empty, what follows from grad."""
+def linear_backward(grad, x, inner, layer, gradients, wanted, for_x):
+    """Add to the gradients what follows from grad (n, out), and return that by x, if wanted.
+
+    It is for_x plus what this layer adds, or has no rows if for_x has none and it is not wanted.
+    """
     weight, _, A, B, scaling = layer
     for_weight, for_A, for_B = gradients
-    part = np.empty_like(for_x)
+    rows = grad.shape[0] if wanted else 0
     if A.shape[0]:
+        part = np.empty((rows, weight.shape[1]), np.float32)
         low_rank_backward(grad, x, inner, A, B, scaling, part, for_A, for_B)
-        add(for_x, part)
-    if for_x.size:
+        for_x = add(for_x, part)
+    if wanted:
+        part = np.empty((rows, weight.shape[1]), np.float32)
         product(grad, weight, np.empty(0, np.float32), part)
-        add(for_x, part)
+        for_x = add(for_x, part)
     if for_weight.size:
         add_over_rows(grad, x, ONE, for_weight)
+    return for_x
 
 
 @compiled
@@ -74,32 +83,32 @@ def attention(x, h, layers, layout):
 
 
 @compiled
-def attention_backward(grad, for_h, h, seen, between, inner, layers, gradients, layout):
-    """Add to for_h (n, C), unless it is empty, and to the layers' gradients.
+def attention_backward(grad, wanted, h, seen, between, inner, layers, gradients, layout):
+    """Add to the layers' gradients what follows from grad, and return that by h if it is wanted.
 
-    What is between the layers is empty if nothing before the last one is trained. Returns the
-    gradient by the last layer's input.
+    What is between the layers is empty if nothing before the last one is trained. Before h's
+    comes the gradient by the last layer's input.
     """
     heads, reads, lengths, first, looked = layout
     queries, keys, values, y, tops = between
-    by_seen = np.zeros((grad.shape[0] if y.size else 0, grad.shape[1]), np.float32)
-    linear_backward(grad, seen, inner[3], layers[3], gradients[3], by_seen)
-    if y.size == 0:
-        return by_seen
+    none, below = np.empty((0, grad.shape[1]), np.float32), y.size > 0
+    by_seen = linear_backward(grad, seen, inner[3], layers[3], gradients[3], below, none)
+    if not below:
+        return by_seen, by_seen
     by_y = by_seen
     if looked.size:
         by_y = np.zeros_like(y)
         for i in range(looked.size):
-            add(by_y[looked[i] : looked[i] + 1], by_seen[i : i + 1])
+            by_y[looked[i]] += by_seen[i]
     for_q, for_k, for_v = np.zeros_like(y), np.zeros_like(y), np.zeros_like(y)
     attend_backward(
         *(queries, keys, values, heads, reads, lengths, first, y, tops, by_y),
         *(for_q, for_k, for_v),
     )
-    linear_backward(for_v, h, inner[2], layers[2], gradients[2], for_h)
-    linear_backward(for_k, h, inner[1], layers[1], gradients[1], for_h)
-    linear_backward(for_q, h, inner[0], layers[0], gradients[0], for_h)
-    return by_seen
+    for_h = linear_backward(for_v, h, inner[2], layers[2], gradients[2], wanted, none)
+    for_h = linear_backward(for_k, h, inner[1], layers[1], gradients[1], wanted, for_h)
+    for_h = linear_backward(for_q, h, inner[0], layers[0], gradients[0], wanted, for_h)
+    return by_seen, for_h
 
 
 @compiled
@@ -114,15 +123,15 @@ def mlp(x, h, layers, layout):
 
 
 @compiled
-def mlp_backward(grad, for_h, h, y, between, inner, layers, gradients, layout):
-    """Like `attention_backward`, but returns the gradient by the first layer's output."""
-    slope = between[0]
-    by_z = np.zeros_like(slope)
-    linear_backward(grad, y, inner[1], layers[1], gradients[1], by_z)
+def mlp_backward(grad, wanted, h, y, between, inner, layers, gradients, layout):
+    """Like `attention_backward`, but before h's comes the gradient by the first layer's output."""
+    slope, none = between[0], np.empty((0, grad.shape[1]), np.float32)
+    below = slope.size > 0
+    by_z = linear_backward(grad, y, inner[1], layers[1], gradients[1], below, none)
+    if not below:
+        return by_z, by_z
     for i in range(by_z.shape[0]):
         row, slopes = by_z[i], slope[i]
         for c in range(row.size):
             row[c] *= slopes[c]
-    if by_z.size:
-        linear_backward(by_z, h, inner[0], layers[0], gradients[0], for_h)
-    return by_z
+    return by_z, linear_backward(by_z, h, inner[0], layers[0], gradients[0], wanted, none)

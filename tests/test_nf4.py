@@ -153,6 +153,46 @@ def test_outputs_and_input_gradients_are_the_dequantized_linears(bias, double_qu
     assert torch.allclose(*outputs, atol=1e-6) and torch.allclose(*grads, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 16, 37])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("out", "into", "blocksize", "double_quant"),
+    [(16, 64, 64, False), (48, 128, 128, True), (32, 192, 64, True), (16, 256, 256, False)],
+)
+def test_strips_give_the_bytes_of_the_whole_weight(
+    rows, bias, out, into, blocksize, double_quant, monkeypatch
+):
+    linear = nn.Linear(into, out, bias=bias)
+    layer = nf4.NF4Linear.from_linear(linear, blocksize, double_quant)
+    x, grad = weight(2, rows, into, scale=1.0), weight(2, rows, out, scale=1.0, seed=1)
+    x = x.transpose(0, 1).requires_grad_()
+    import minituner.kernels  # noqa: F401, so that compiled loops repay themselves
+
+    results = []
+    for whole in (False, True):
+        if whole:
+            monkeypatch.setattr(nf4, "_by_strips", lambda *_: False)
+        else:
+            assert nf4._by_strips(x, layer.quant_state)
+        y = layer(x)
+        results.append((y, *torch.autograd.grad(y, x, grad.transpose(0, 1))))
+    assert all(map(torch.equal, *results))
+    exact = x.double() @ layer.dequantized().double().t() + (layer.bias.double() if bias else 0)
+    assert torch.allclose(results[0][0].double(), exact, atol=1e-5)
+
+
+def test_a_weight_of_no_whole_tiles_or_blocks_is_unpacked_whole():
+    import minituner.kernels  # noqa: F401
+
+    x = weight(4, 96, scale=1.0)
+    for shape in ((24, 64), (16, 96)):
+        layer = nf4.NF4Linear.from_linear(nn.Linear(shape[1], shape[0]))
+        assert not nf4._by_strips(x, layer.quant_state)
+        given = x[:, : shape[1]]
+        exact = given.double() @ layer.dequantized().double().t() + layer.bias.double()
+        assert torch.allclose(layer(given).double(), exact, atol=1e-5)
+
+
 def test_no_float_weight_stays_alive_between_forward_and_backward():
     _, quantized = linear_pair()
     kept = []

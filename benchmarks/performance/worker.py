@@ -1,6 +1,6 @@
 """One side of a row in a process of its own: sets up, then times a repetition for each line read.
 
-python -m benchmarks.performance.worker FUNCTION ARGUMENTS-AS-JSON THREADS
+python -m benchmarks.performance.worker FUNCTION ARGUMENTS-AS-JSON THREADS TIMES
 """
 
 import json
@@ -18,13 +18,15 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def main(name: str, arguments: str, threads: str) -> None:
-    """Answer each line with the wall and CPU seconds of one repetition."""
+def main(name: str, arguments: str, threads: str, times: str) -> None:
+    """Answer each line with the wall and CPU seconds that the work takes, of so many in a row."""
     run = work.side(name, json.loads(arguments), int(threads))
     for _ in sys.stdin:
         started, used = time.perf_counter(), cpu_seconds()
-        run()
-        print(time.perf_counter() - started, cpu_seconds() - used, flush=True)
+        for _ in range(int(times)):
+            run()
+        passed = time.perf_counter() - started, cpu_seconds() - used
+        print(*(seconds / int(times) for seconds in passed), flush=True)
 
 
 if __name__ == "__main__":
