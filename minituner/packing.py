@@ -8,8 +8,7 @@ import functools
 import torch
 import torch.nn.functional as F
 
-# Symbols are filled up to a multiple of this: oneDNN makes a new kernel for each number of rows,
-# which takes as long as several products.
+# Symbols are filled up to a multiple of this, so that products end in whole tiles.
 ROWS = 32
 
 
