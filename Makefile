@@ -128,7 +128,7 @@ lock: ## write all lock files anew from pyproject.toml
 	rm -rf .venv-lock
 
 deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
-	@$(BIN)/python -m minituner.sources
+	@$(BIN)/python -m minituner.workflow.sources
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
 	git clean -fdXq -- data results logs dvc_plots .snakemake examples

@@ -1,5 +1,5 @@
 """LoRA and QLoRA on a GPT small enough to study."""
 
-from minituner import pinning
+from minituner.foundation import environment as pinning
 
 pinning.pin_environment()

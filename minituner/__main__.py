@@ -4,7 +4,7 @@ import gc
 import sys
 
 try:
-    from minituner.cli import main
+    from minituner.workflow.cli import main
 except KeyboardInterrupt:  # while still loading
     sys.exit(130)
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from minituner.errors import UserError
-from minituner.packing import ROWS, Packed, pack
+from minituner.compute.sequences import ROWS, Packed, pack
+from minituner.foundation.errors import UserError
 
 BOUNDARY = "\n"  # begins and ends each sentence; also the padding, which no loss looks at
 IGNORE = -100  # torch's cross_entropy skips targets with this value

@@ -12,10 +12,13 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 
-from minituner import checkpoint, data, files, numerics, progress
-from minituner.errors import UserError
+from minituner import data
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
+from minituner.compute.sequences import pack
+from minituner.foundation import progress, storage
+from minituner.foundation.errors import UserError
 from minituner.model import MiniGPT
-from minituner.packing import pack
 
 BATCH = 128
 COLUMNS = "id text prompt form alternatives verb_lemma tense person frame split probe set".split()
@@ -137,7 +140,7 @@ def held_out_rows(irregular: Path, control: Path) -> list[dict[str, Any]]:
     rows = []
     for name, path in (("irregular", irregular), ("control", control)):
         columns = [c for c in COLUMNS if c not in ("set", "probe")]
-        table = files.read_table(path, [*columns, *(["probe"] if name == "irregular" else [])])
+        table = storage.read_table(path, [*columns, *(["probe"] if name == "irregular" else [])])
         rows += [
             {"probe": False, **row, "set": name}
             for row in table.to_pylist()
@@ -163,7 +166,7 @@ def evaluate_run(
         {"run": out.stem} | {c: row[c] for c in kept} | scores
         for row, scores in zip(rows, score(model, rows), strict=True)
     ]
-    files.write_table(out, pa.Table.from_pylist(results))
+    storage.write_table(out, pa.Table.from_pylist(results))
 
 
 @torch.no_grad()
@@ -207,4 +210,4 @@ def agreement(
                 "relative": (squares / reference) ** 0.5,
             }
         )
-    files.write_table(out, pa.Table.from_pylist(results))
+    storage.write_table(out, pa.Table.from_pylist(results))

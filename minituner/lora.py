@@ -15,8 +15,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import fused, numerics
-from minituner.errors import UserError
+from minituner.compute import fused, numerics
+from minituner.foundation.errors import UserError
 
 PEFT_PREFIX = "base_model.model."  # what PEFT puts before each tensor's name
 

@@ -15,9 +15,9 @@ import dataclasses
 import torch
 import torch.nn as nn
 
-from minituner import fused, numerics
-from minituner.errors import UserError
-from minituner.packing import Packed, pack
+from minituner.compute import fused, numerics
+from minituner.compute.sequences import Packed, pack
+from minituner.foundation.errors import UserError
 
 INIT_STD = 0.02  # GPT-2's
 

@@ -22,8 +22,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner import fused, numerics
-from minituner.errors import UserError
+from minituner.compute import fused, numerics
+from minituner.foundation.errors import UserError
 
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
 NESTED_BLOCKSIZE = 256
@@ -134,7 +134,7 @@ def _nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _repays(n: int) -> bool:
-    return n >= COMPILED or "minituner.kernels" in sys.modules
+    return n >= COMPILED or "minituner.compute.kernels.jit" in sys.modules
 
 
 def _compiled(work: Callable[..., None], flat: torch.Tensor, blocksize: int, *args) -> int:
@@ -147,10 +147,10 @@ def _compiled(work: Callable[..., None], flat: torch.Tensor, blocksize: int, *ar
 
 
 def _quantize_blocks(flat, blocksize, packed, absmax) -> None:
-    from minituner import kernels
+    from minituner.compute.kernels import jit
 
     full = len(flat)
-    kernels.nf4_quantize(
+    jit.nf4_quantize(
         flat,
         blocksize,
         _midpoints(code_values()).numpy(),
@@ -161,11 +161,11 @@ def _quantize_blocks(flat, blocksize, packed, absmax) -> None:
 
 
 def _dequantize_blocks(flat, blocksize, packed, scales) -> None:
-    from minituner import kernels
+    from minituner.compute.kernels import jit
 
     blocks = len(flat) // blocksize
     codes = packed.view(-1)[: len(flat) // 2].numpy()
-    kernels.nf4_dequantize(codes, blocksize, code_values().numpy(), scales[:blocks].numpy(), flat)
+    jit.nf4_dequantize(codes, blocksize, code_values().numpy(), scales[:blocks].numpy(), flat)
 
 
 def quantize(
@@ -233,7 +233,7 @@ def _by_strips(x: torch.Tensor, state: QuantState) -> bool:
 
 def _strips(compute: str, x: torch.Tensor, packed, state, *row) -> torch.Tensor:
     """A function of `nf4_products`, (…, in) → (…, out) or back."""
-    from minituner import nf4_products
+    from minituner.compute.kernels import nf4_products
 
     width = state.shape[0 if row else 1]
     y = x.new_empty(x.shape[:-1].numel(), width)

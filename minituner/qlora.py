@@ -11,8 +11,10 @@ from typing import Any
 import torch
 import torch.nn as nn
 
-from minituner import checkpoint, nf4, numerics
-from minituner.errors import UserError
+from minituner import nf4
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
+from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear, wrap_minigpt_with_lora
 from minituner.model import Linear
 

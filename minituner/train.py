@@ -16,12 +16,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from minituner import checkpoint, data, files, numerics, progress, rng
-from minituner.errors import UserError
+from minituner import data
+from minituner.checkpoints import checkpoint
+from minituner.checkpoints.resume import Resume
+from minituner.compute import numerics
+from minituner.compute.adamw import AdamW
+from minituner.foundation import progress, storage
+from minituner.foundation.errors import UserError
+from minituner.foundation.seeds import derive_seed, generator
 from minituner.lora import lora_layers, trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
-from minituner.optim import AdamW
-from minituner.resume import Resume
 
 CURVE_FILE = "curve.csv"
 VALIDATED = 256  # sentences at a time, so that memory does not grow with their number
@@ -171,7 +175,7 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(curve)
-    files.write_text(path, text.getvalue())
+    storage.write_text(path, text.getvalue())
 
 
 def _print_row(row: dict[str, float]) -> None:
@@ -188,7 +192,7 @@ def pretrain(settings: dict[str, Any], corpus: Path, out: Path, threads: int | N
     numerics.pin()
     options = settings["base"]
     with Resume(out, [corpus], settings=settings) as resume:
-        table = files.read_table(corpus, ["text", "split"])
+        table = storage.read_table(corpus, ["text", "split"])
         texts = collections.defaultdict(list)
         for text, split in zip(*(column.to_pylist() for column in table.columns), strict=True):
             texts[split].append(text)
@@ -200,7 +204,7 @@ def pretrain(settings: dict[str, Any], corpus: Path, out: Path, threads: int | N
         else:
             config = ModelConfig(vocab=vocab, **settings["model"])
             model = MiniGPT(config, numerics.generator(options["seed"], "base", "init"))
-            order = rng.generator(options["seed"], "base", "batches")
+            order = generator(options["seed"], "base", "batches")
             train = texts["train"]
             indices = data.index_batches(len(train), options["batch_size"], order)
             batches = (data.batch([train[i] for i in chosen], vocab) for chosen in indices)
@@ -230,7 +234,7 @@ def _pieces(texts: list[str], vocab: str) -> list[Batch]:
 
 def tuning_examples(irregular: Path, split: str) -> list[tuple[str, int]]:
     """The (text, symbols seen) pairs of a split of the irregular-verb subset, probes left out."""
-    rows = files.read_table(irregular, ["text", "prompt", "form", "split", "probe"]).to_pylist()
+    rows = storage.read_table(irregular, ["text", "prompt", "form", "split", "probe"]).to_pylist()
     return [
         data.completion(row["text"], row["prompt"], row["form"])
         for row in rows
@@ -324,8 +328,8 @@ def adapt(
     def as_batch(pairs: list[tuple[str, int]]) -> Batch:
         return data.batch([text for text, _ in pairs], vocab, [seen for _, seen in pairs])
 
-    order = rng.generator(seed, "tuning", "batches")
+    order = generator(seed, "tuning", "batches")
     indices = data.index_batches(len(train), options["batch_size"], order)
     batches = (as_batch([train[i] for i in chosen]) for chosen in indices)
-    torch.manual_seed(rng.derive_seed(seed, "tuning", "dropout"))
+    torch.manual_seed(derive_seed(seed, "tuning", "dropout"))
     return fit(model, batches, [as_batch(examples["val"])], options, report, resume, threads)

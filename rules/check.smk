@@ -14,8 +14,8 @@ atexit.register(gc.freeze)
 # This checkout's package, whatever else is installed.
 sys.path.insert(0, workflow.basedir)
 
-from minituner import settings as minituner_settings
-from minituner.errors import UserError
+from minituner.workflow import settings as minituner_settings
+from minituner.foundation.errors import UserError
 
 # Jobs run the Python that runs Snakemake, its environment activated or not, and in another
 # folder (`--directory`) this checkout's package still.

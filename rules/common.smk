@@ -3,9 +3,9 @@
 import json
 import shlex
 
-from minituner import settings as minituner_settings
-from minituner import sources as minituner_sources
-from minituner.runs import adapter_folder, base_folder
+from minituner.workflow import settings as minituner_settings
+from minituner.workflow import sources as minituner_sources
+from minituner.checkpoints.runs import adapter_folder, base_folder
 
 # Checked again: `--config` may have changed what params.yaml says.
 check(minituner_settings.validate, config, "settings")

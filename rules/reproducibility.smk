@@ -2,7 +2,7 @@ rule reproducibility:
     """Build a tiny project under many conditions and compare every byte; not part of `all`."""
     input:
         variations=sorted(map(str, Path("benchmarks/reproducibility").glob("*.py"))),
-        sources=sorted(map(str, Path("minituner").glob("*.py"))),
+        sources=sorted(map(str, Path("minituner").rglob("*.py"))),
     output:
         "docs/variations.md",
     log:

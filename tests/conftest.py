@@ -6,7 +6,10 @@ import pytest
 import torch
 from tiny_project import finished, project  # noqa: F401  for tests/workflow and tests/faults
 
-from minituner import checkpoint, data, files, numerics
+from minituner import data
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
+from minituner.foundation import storage
 from minituner.model import MiniGPT, ModelConfig
 
 
@@ -76,7 +79,7 @@ def irregular(tmp_path):
     """A small irregular-verb subset with one probe row, which no split may train on."""
     rows = subset_rows(SENTENCES[:4], ("train", "val", "test"))
     rows += subset_rows(SENTENCES[4:], ("test",), probe=True)
-    files.write_table(tmp_path / "irregular.parquet", pa.Table.from_pylist(rows))
+    storage.write_table(tmp_path / "irregular.parquet", pa.Table.from_pylist(rows))
     return tmp_path / "irregular.parquet"
 
 
@@ -87,7 +90,7 @@ def control(tmp_path):
         {k: v for k, v in row.items() if k != "probe"}
         for row in subset_rows(CONTROL, ("val", "test"))
     ]
-    files.write_table(tmp_path / "control.parquet", pa.Table.from_pylist(rows))
+    storage.write_table(tmp_path / "control.parquet", pa.Table.from_pylist(rows))
     return tmp_path / "control.parquet"
 
 
@@ -97,5 +100,5 @@ def corpus(tmp_path):
     texts = [p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL]
     splits = ["train"] * 5 + ["val"] * 2 + ["test"]
     path = tmp_path / "corpus.parquet"
-    files.write_table(path, pa.table({"text": texts, "split": splits}))
+    storage.write_table(path, pa.table({"text": texts, "split": splits}))
     return path

@@ -5,7 +5,11 @@ import math
 import pyarrow as pa
 import pytest
 
-from minituner import ask, cli, evaluate, files, runs
+from minituner import evaluate
+from minituner.analysis import ask
+from minituner.checkpoints import runs
+from minituner.foundation import storage
+from minituner.workflow import cli
 from tests.conftest import CONTROL, SENTENCES
 
 
@@ -25,7 +29,7 @@ def data(tmp_path, irregular, control):
         for verb, tense, prompt, form, rest, rivals in SENTENCES + CONTROL
         for written in (form, rivals[0])
     ]
-    files.write_table(tmp_path / "corpus.parquet", pa.Table.from_pylist(rows))
+    storage.write_table(tmp_path / "corpus.parquet", pa.Table.from_pylist(rows))
     return tmp_path
 
 
@@ -103,9 +107,9 @@ def test_missing_results_are_one_line_with_a_remedy(data, tmp_path, capsys):
 
 def test_the_default_is_base_judged_adapter_and_the_qlora_run_nearest_to_it(tmp_path):
     for run in ("qlora_r1_s0", "qlora_r8_s0", "qlora_r8_s1"):
-        files.write_json(tmp_path / "qlora" / run / "adapter_config.json", {})
+        storage.write_json(tmp_path / "qlora" / run / "adapter_config.json", {})
     verdict = {"adapter": {"adapter": "lora_r4_s1"}}
-    files.write_json(tmp_path / "definition_of_done.json", verdict)
+    storage.write_json(tmp_path / "definition_of_done.json", verdict)
     assert runs.judged(tmp_path) == "lora_r4_s1"
     assert runs.made_beside("lora_r4_s1", tmp_path) == ["qlora_r1_s1"]
     assert runs.made_beside("lora_r32_s1", tmp_path) == ["qlora_r8_s1"]

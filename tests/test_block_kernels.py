@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minituner import block_kernels, numerics
-from minituner.packing import pack
+from minituner.compute import numerics
+from minituner.compute.kernels import attention
+from minituner.compute.sequences import pack
 
 
 def randn(*shape, seed=0):
@@ -94,7 +95,7 @@ def test_gelu_and_its_slope_are_those_of_torch():
 
 def test_the_exponential_is_within_two_units_of_the_last_place():
     x = np.linspace(-86.9, 0, 100_001).astype(np.float32)
-    got = np.array([block_kernels.exponential(value) for value in x])
+    got = np.array([attention.exponential(value) for value in x])
     exact = np.exp(x.astype(np.float64))
     assert np.abs(got - exact).max() <= 2 * np.finfo(np.float32).eps
     assert (np.abs(got / exact - 1)).max() <= 2 * np.finfo(np.float32).eps
@@ -113,5 +114,5 @@ def test_what_is_no_number_is_not_hidden(value):
 
 
 def test_the_loops_are_compiled_for_the_same_cpu_everywhere():
-    target = block_kernels.attend.targetctx.codegen().magic_tuple()
+    target = attention.attend.targetctx.codegen().magic_tuple()
     assert target[1] == "x86-64-v3" or platform.machine() != "x86_64"

@@ -9,13 +9,15 @@ import struct
 import pytest
 import torch
 
-from minituner import calculator, checkpoint, counts
-from minituner.cli import main
-from minituner.counts import GATED_LINEARS, Regime
-from minituner.errors import UserError
+from minituner.budget import calculator
+from minituner.budget import formula as counts
+from minituner.budget.formula import GATED_LINEARS, Regime
+from minituner.budget.shapes import PRESETS
+from minituner.checkpoints import checkpoint
+from minituner.foundation.errors import UserError
 from minituner.lora import lora_state_dict, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
-from minituner.shapes import PRESETS
+from minituner.workflow.cli import main
 
 QV = ("q_proj", "v_proj")
 GPT3, LLAMA7, LLAMA65 = (PRESETS[name] for name in ("gpt3-175b", "llama-7b", "llama-65b"))

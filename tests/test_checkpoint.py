@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
-from minituner import checkpoint, files
-from minituner.errors import UserError
+from minituner.checkpoints import checkpoint
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 from minituner.lora import lora_layers, lora_state_dict, wrap_minigpt_with_lora
 
 
@@ -76,17 +77,17 @@ def test_nan_in_a_checkpoint_is_named(model, tmp_path):
     [("d_model", 0), ("d_model", "64"), ("n_head", None), ("vocab", ""), ("n_layer", True)],
 )
 def test_a_bad_field_of_the_configuration_is_named(base, field, value):
-    config = files.read_json(base / "config.json")
+    config = storage.read_json(base / "config.json")
     config["model"][field] = value
-    files.write_json(base / "config.json", config)
+    storage.write_json(base / "config.json", config)
     with pytest.raises(UserError, match=rf"config\.json: model\.{field}"):
         checkpoint.load_model(base)
 
 
 def test_weights_of_another_shape_are_refused(base):
-    config = files.read_json(base / "config.json")
+    config = storage.read_json(base / "config.json")
     config["model"]["d_model"] = 32
-    files.write_json(base / "config.json", config)
+    storage.write_json(base / "config.json", config)
     with pytest.raises(UserError, match="does not fit"):
         checkpoint.load_model(base)
 
@@ -110,9 +111,9 @@ def test_an_untrained_adapter_is_refused(base, tmp_path):
     ("field", "value"), [("r", None), ("r", "two"), ("lora_alpha", -1), ("target_modules", ["x"])]
 )
 def test_a_bad_field_of_the_adapter_is_refused(adapter, base, field, value):
-    config = files.read_json(adapter / "adapter_config.json")
+    config = storage.read_json(adapter / "adapter_config.json")
     config[field] = value
-    files.write_json(adapter / "adapter_config.json", config)
+    storage.write_json(adapter / "adapter_config.json", config)
     with pytest.raises(UserError):
         checkpoint.load_adapter(adapter, checkpoint.load_model(base), base)
 
@@ -120,7 +121,7 @@ def test_a_bad_field_of_the_adapter_is_refused(adapter, base, field, value):
 def test_nothing_is_read_through_pickle():
     from pathlib import Path
 
-    package = Path(checkpoint.__file__).parent
-    for path in package.glob("*.py"):
+    package = Path(checkpoint.__file__).parents[1]
+    for path in package.rglob("*.py"):
         source = path.read_text()
         assert not re.search(r"(?<!safetensors\.)torch\.load\(|import pickle", source), path

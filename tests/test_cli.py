@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from minituner import cli, errors, live
+from minituner.commands import live
+from minituner.foundation import errors
+from minituner.workflow import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -106,6 +108,7 @@ def test_a_rank_goes_with_an_adapter_and_only_with_one(method, rank, expected, c
 
 def test_making_the_corpus_and_checking_settings_do_not_load_torch():
     code = (
-        "import sys; from minituner import cli, corpus, subsets; sys.exit('torch' in sys.modules)"
+        "import sys; from minituner.workflow import cli; "
+        "from minituner.corpus import generate, subsets; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

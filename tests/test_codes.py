@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from minituner import checkpoint, codes, errors, files, qlora
+from minituner import qlora
+from minituner.analysis import codes
+from minituner.checkpoints import checkpoint
+from minituner.foundation import errors, storage
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def test_every_weight_is_counted_once_and_falls_within_one(base, nf4_base, tmp_p
     model = checkpoint.load_model(base)
     total = sum(model.get_submodule(name).weight.numel() for name in qlora.block_linears(model))
     for name in ("codes", "histogram"):
-        table = files.read_table(tmp_path / "one" / f"{name}.parquet").to_pandas()
+        table = storage.read_table(tmp_path / "one" / f"{name}.parquet").to_pandas()
         assert table["weights"].sum() == total, name
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
@@ -35,7 +38,7 @@ def test_every_weight_is_counted_once_and_falls_within_one(base, nf4_base, tmp_p
 
 def test_no_rounding_error_exceeds_half_the_widest_gap(base, nf4_base, tmp_path):
     codes.report(base, nf4_base, tmp_path)
-    table = files.read_table(tmp_path / "codes.parquet").to_pandas()
+    table = storage.read_table(tmp_path / "codes.parquet").to_pandas()
     assert table["error"].max() <= np.diff(table["value"]).max() / 2
 
 

@@ -5,9 +5,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from minituner import cli, compare, files
-from minituner.errors import UserError
-from minituner.summarize import read_run
+from minituner.analysis import compare
+from minituner.analysis.summary import read_run
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.workflow import cli
 
 SETTINGS = {"evaluate": {"bootstrap": 200, "confidence": 0.95, "seed": 0}}
 
@@ -37,7 +39,7 @@ def evaluation(shift, noise=0.0, n=60):
 def results(tmp_path):
     for name, shift in {"base": -1, "lora_r1_s0": 1, "lora_r1_s1": 3, "lora_r8_s0": 1}.items():
         table = pa.Table.from_pandas(evaluation(shift), preserve_index=False)
-        files.write_table(tmp_path / "evaluate" / "runs" / f"{name}.parquet", table)
+        storage.write_table(tmp_path / "evaluate" / "runs" / f"{name}.parquet", table)
     return tmp_path
 
 
@@ -80,7 +82,7 @@ def test_a_difference_that_excludes_zero_is_starred_and_no_other(results):
 
 def test_runs_on_other_sentences_are_refused(results):
     table = pa.Table.from_pandas(evaluation(1, n=40), preserve_index=False)
-    files.write_table(results / "other.parquet", table)
+    storage.write_table(results / "other.parquet", table)
     with pytest.raises(UserError, match="scored on other sentences than base"):
         compare.compare(SETTINGS, ["base", str(results / "other.parquet")], results)
 

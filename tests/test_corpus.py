@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minituner import corpus, files, tables
-from minituner.english import MISTAKES
-from minituner.errors import UserError
-from minituner.grammar import TENSES, alternatives
+from minituner.corpus import generate as corpus
+from minituner.corpus import tables
+from minituner.corpus.english import MISTAKES
+from minituner.corpus.verbs import TENSES, alternatives
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 DATA = Path(__file__).parent.parent / "data"
 NOISE = {
@@ -56,7 +58,7 @@ def test_two_builds_give_the_same_bytes(tmp_path):
             DATA / "templates.csv",
             tmp_path / name / "c.parquet",
         )
-    assert files.sha256(tmp_path / "a/c.parquet") == files.sha256(tmp_path / "b/c.parquet")
+    assert storage.sha256(tmp_path / "a/c.parquet") == storage.sha256(tmp_path / "b/c.parquet")
     assert pq.read_schema(tmp_path / "a/c.parquet").metadata is None
 
 

@@ -2,10 +2,13 @@
 
 import pytest
 
-from minituner import checkpoint, counts, files, shapes
-from minituner.counts import ALL_LINEARS, Regime
+from minituner.budget import formula as counts
+from minituner.budget import shapes
+from minituner.budget.formula import ALL_LINEARS, Regime
+from minituner.budget.shapes import PRESETS
+from minituner.checkpoints import checkpoint
+from minituner.foundation import storage
 from minituner.lora import wrap_minigpt_with_lora
-from minituner.shapes import PRESETS
 
 SETTINGS = {
     "lora": {"target_modules": ["q_proj", "v_proj"]},
@@ -41,7 +44,7 @@ def test_the_predicted_file_size_is_the_written_files(model, base, tmp_path):
 
 def test_the_report_has_the_five_regimes_first_and_every_swept_rank(base, tmp_path):
     counts.report(SETTINGS, base, tmp_path / "out")
-    rows = files.read_table(tmp_path / "out" / "counts.parquet").to_pylist()
+    rows = storage.read_table(tmp_path / "out" / "counts.parquet").to_pylist()
     assert [row["regime"] for row in rows[:5]] == [
         "full fine-tuning",
         "LoRA r=4, all Linears",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minituner import data
-from minituner.errors import UserError
+from minituner.foundation.errors import UserError
 
 TEXTS = ["go: she went home.", "eat: I ate."]
 VOCAB = data.vocabulary(TEXTS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minituner import pages
+from minituner.reporting import fill as pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = pages.find(ROOT)
@@ -39,7 +39,7 @@ def test_a_page_names_functions_that_are_where_it_says(page):
     for name, path in references:
         file = (page.parent / path).resolve()
         assert file.is_file(), path
-        found = importlib.import_module(f"minituner.{file.stem}")
+        found = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
         parts = name.split(".")
         for part in parts[1:] if parts[0] == file.stem else parts:
             found = getattr(found, part)

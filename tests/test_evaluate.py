@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from conftest import SENTENCES, VOCAB, subset_rows
 
-from minituner import checkpoint, data, evaluate, files, qlora, train
+from minituner import data, evaluate, qlora, train
+from minituner.checkpoints import checkpoint
+from minituner.foundation import storage
 
 ROWS = subset_rows(SENTENCES, ("test",))
 
@@ -76,7 +78,7 @@ def test_a_run_has_a_row_for_every_held_out_sentence_and_no_training_one(
 ):
     out = tmp_path / "base.parquet"
     evaluate.evaluate_run(base, None, irregular, control, out)
-    rows = files.read_table(out).to_pylist()
+    rows = storage.read_table(out).to_pylist()
     assert {row["split"] for row in rows} == {"val", "test"}
     assert len(rows) == 4 * 2 + 1 + 3 * 2
     assert {row["run"] for row in rows} == {"base"}
@@ -95,7 +97,7 @@ def test_agreement_is_zero_on_an_equal_base_and_positive_on_a_quantized_one(
     for other, low, high in ((base, 0, 0), (tmp_path / "nf4", 1e-6, 1)):
         out = tmp_path / "agreement.parquet"
         evaluate.agreement(base, other, [adapter], irregular, control, out)
-        rows = files.read_table(out).to_pylist()
+        rows = storage.read_table(out).to_pylist()
         assert [row["adapter"] for row in rows] == [None, "lora_r2_s0"]
         for row in rows:
             assert low <= row["mean_abs"] <= row["max_abs"] <= high

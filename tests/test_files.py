@@ -6,14 +6,14 @@ import subprocess
 import pyarrow as pa
 import pytest
 
-from minituner import files
-from minituner.errors import UserError
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
     path = tmp_path / "a.txt"
-    files.write_text(path, "old")
-    with pytest.raises(RuntimeError), files.atomic(path) as temporary:
+    storage.write_text(path, "old")
+    with pytest.raises(RuntimeError), storage.atomic(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -24,38 +24,38 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
 def test_a_table_written_twice_has_equal_bytes(tmp_path, ending):
     table = pa.table({"a": [1, 2], "b": ["x", None]})
     for name in ("one", "two"):
-        files.write_table(tmp_path / f"{name}.{ending}", table)
+        storage.write_table(tmp_path / f"{name}.{ending}", table)
     one, two = (tmp_path / f"{name}.{ending}" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_a_truncated_table_is_named(tmp_path):
     path = tmp_path / "a.parquet"
-    files.write_table(path, {"a": list(range(1000))})
+    storage.write_table(path, {"a": list(range(1000))})
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(
         UserError, match=r"a\.parquet: not a readable Parquet file .* make it again"
     ):
-        files.read_table(path)
+        storage.read_table(path)
 
 
 def test_a_missing_column_is_named(tmp_path):
-    files.write_table(tmp_path / "a.parquet", {"a": [1]})
+    storage.write_table(tmp_path / "a.parquet", {"a": [1]})
     with pytest.raises(UserError, match="column b: missing"):
-        files.read_table(tmp_path / "a.parquet", ["b"])
+        storage.read_table(tmp_path / "a.parquet", ["b"])
 
 
 def test_missing_and_broken_json_are_told_apart(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        files.read_json(tmp_path / "a.json")
+        storage.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('{"a": ')
     with pytest.raises(UserError, match="not valid JSON"):
-        files.read_json(tmp_path / "a.json")
+        storage.read_json(tmp_path / "a.json")
 
 
 def test_nan_never_reaches_a_json_file(tmp_path):
     with pytest.raises(ValueError):
-        files.write_json(tmp_path / "a.json", {"a": float("nan")})
+        storage.write_json(tmp_path / "a.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
@@ -63,38 +63,38 @@ def test_nan_never_reaches_a_json_file(tmp_path):
 def recorded(tmp_path, monkeypatch):
     """A JSON file whose record says what its bytes are."""
     monkeypatch.chdir(tmp_path)
-    files.write_json("a.json", [1, 2, 3])
-    files.write_json(files.record_of("a.json"), {"sha256": files.sha256("a.json")})
+    storage.write_json("a.json", [1, 2, 3])
+    storage.write_json(storage.record_of("a.json"), {"sha256": storage.sha256("a.json")})
     return tmp_path / "a.json"
 
 
 def test_a_flipped_bit_is_found_before_the_file_is_used(recorded):
-    files.read_json("a.json")
+    storage.read_json("a.json")
     recorded.write_bytes(recorded.read_bytes().replace(b"2", b"3"))
     with pytest.raises(UserError, match=r"a\.json: damaged: .* delete it and make it again"):
-        files.read_json("a.json")
+        storage.read_json("a.json")
 
 
 def test_a_file_that_dvc_put_in_place_is_not_called_damaged(recorded):
     recorded.write_bytes(b"[4]\n")
     md5 = hashlib.md5(recorded.read_bytes()).hexdigest()
-    cached = files.DVC_CACHE / md5[:2] / md5[2:]
+    cached = storage.DVC_CACHE / md5[:2] / md5[2:]
     cached.parent.mkdir(parents=True)
     cached.write_bytes(recorded.read_bytes())
-    assert files.read_json("a.json") == [4]
+    assert storage.read_json("a.json") == [4]
 
 
 def test_a_new_file_is_not_held_against_the_record_of_the_old_one(recorded):
-    files.write_json("a.json", [5])
-    assert files.read_json("a.json") == [5]
+    storage.write_json("a.json", [5])
+    assert storage.read_json("a.json") == [5]
 
 
 def test_what_is_read_and_written_is_noted(recorded):
-    with files.traced() as trace:
-        files.read_json("a.json")
-        files.write_text("b.txt", "b")
-    files.write_text("c.txt", "c")
-    assert trace.read == {"a.json": files.sha256("a.json")}
+    with storage.traced() as trace:
+        storage.read_json("a.json")
+        storage.write_text("b.txt", "b")
+    storage.write_text("c.txt", "c")
+    assert trace.read == {"a.json": storage.sha256("a.json")}
     assert [path.name for path in trace.written] == ["b.txt"]
 
 
@@ -103,6 +103,6 @@ def test_another_version_from_git_is_no_damage(recorded):
     recorded.write_bytes(b"[4]\n")
     subprocess.run(["git", "init", "--quiet"], check=True)
     with pytest.raises(UserError, match="damaged"):
-        files.read_json("a.json")
+        storage.read_json("a.json")
     subprocess.run(["git", "add", "a.json"], check=True)
-    assert files.read_json("a.json") == [4]
+    assert storage.read_json("a.json") == [4]

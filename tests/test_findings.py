@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from minituner import findings
+from minituner.reporting import findings
 
 
 def summary(**values):

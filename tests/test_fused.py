@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn as nn
 
-from minituner import data, fused, lora, nf4, numerics, qlora, train
+from minituner import data, lora, nf4, qlora, train
+from minituner.compute import fused, numerics
 from minituner.model import MiniGPT, ModelConfig
 
 TARGETS = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minituner import english, grammar, tables
+from minituner.corpus import english, tables
+from minituner.corpus import verbs as grammar
 
 VERBS = tables.read_verbs(Path(__file__).parent.parent / "data" / "verbs.csv")
 CELLS = [(v, t, p) for v in VERBS.values() for t in grammar.TENSES for p in grammar.PERSONS]

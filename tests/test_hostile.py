@@ -14,12 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from minituner import checkpoint, files, plaintext, settings
-from minituner.errors import UserError
+from minituner.checkpoints import checkpoint
+from minituner.foundation import storage
+from minituner.foundation import text as plaintext
+from minituner.foundation.errors import UserError
 from minituner.lora import wrap_minigpt_with_lora
+from minituner.workflow import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-PRODUCT = [*(ROOT / "minituner").glob("*.py")]
+PRODUCT = [*(ROOT / "minituner").rglob("*.py")]
 SOURCES = [
     *PRODUCT,
     *(ROOT / "benchmarks").rglob("*.py"),
@@ -52,12 +55,12 @@ def test_nothing_of_a_users_reaches_a_shell():
     assert not found(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", SOURCES)
 
 
-def test_every_file_is_written_through_files_atomic():
+def test_every_file_is_written_through_storage_atomic():
     """sources.py alone replaces dvc.yaml by itself: the Snakefile imports it, so it stays light."""
     writers = (
         r"open\([^)]*['\"][wax]b?\+?['\"]|\.write_text\(|\.write_bytes\(|to_csv\(|to_parquet\("
     )
-    allowed = ("files.", "temporary.", "new.write_text", "lock", "NamedTemporary")
+    allowed = ("storage.", "temporary.", "new.write_text", "lock", "NamedTemporary")
     lines = found(writers, PRODUCT)
     for place in lines:
         name, number = place.split(":")
@@ -67,7 +70,7 @@ def test_every_file_is_written_through_files_atomic():
 
 @pytest.mark.parametrize("lemma", ["; rm -rf x", "$(touch pwned)", "../../x", "--help"])
 def test_a_verb_is_a_word_and_nothing_else(tmp_path, lemma):
-    from minituner.tables import read_verbs
+    from minituner.corpus.tables import read_verbs
 
     text = (ROOT / "data" / "verbs.csv").read_text(encoding="utf-8").replace("\nbe,", f"\n{lemma},")
     (tmp_path / "verbs.csv").write_text(text, encoding="utf-8")
@@ -127,9 +130,9 @@ def test_yaml_that_would_explode_is_refused(tmp_path, text):
 
 @pytest.mark.parametrize("field", ["n_layer", "d_model", "d_ff", "context"])
 def test_a_shape_that_the_weights_cannot_hold_takes_no_memory(base, field):
-    config = files.read_json(base / "config.json")
+    config = storage.read_json(base / "config.json")
     config["model"][field] = 10**9
-    files.write_json(base / "config.json", config)
+    storage.write_json(base / "config.json", config)
     started = time.monotonic()
     with pytest.raises(UserError, match="more parameters than|does not divide"):
         checkpoint.load_model(base)
@@ -149,19 +152,19 @@ def test_a_header_longer_than_its_file_takes_no_memory(base, claimed):
 
 
 def test_a_small_parquet_file_that_unpacks_to_gigabytes_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(storage, "MAX_BYTES", 1 << 20)
     table = pa.table({"text": pa.array(["x" * 10_000] * 1000)})
     pq.write_table(table, tmp_path / "bomb.parquet", compression="zstd")
     assert (tmp_path / "bomb.parquet").stat().st_size < 10_000
     with pytest.raises(UserError, match="more than .* bytes"):
-        files.read_table(tmp_path / "bomb.parquet", ["text"])
+        storage.read_table(tmp_path / "bomb.parquet", ["text"])
 
 
 @pytest.mark.parametrize("fields", [{"r": 10**9}, {"r": True}, {"lora_alpha": 10**400}])
 def test_an_adapter_that_claims_the_impossible_is_refused(base, tmp_path, model, fields):
     wrap_minigpt_with_lora(model, 2, 4.0)
     checkpoint.save_adapter(tmp_path / "adapter", model, base)
-    config = files.read_json(tmp_path / "adapter" / "adapter_config.json") | fields
+    config = storage.read_json(tmp_path / "adapter" / "adapter_config.json") | fields
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="adapter_config.json: "):
         checkpoint.load_adapter(tmp_path / "adapter", checkpoint.load_model(base), base)

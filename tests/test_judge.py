@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from minituner import files, judge, plots
-from minituner.errors import UserError
+from minituner.analysis import verdict as judge
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.reporting import figures
 
 BARS = {"accuracy_gain": 0.1, "perplexity_drift": 0.05, "adapter_ratio": 0.01, "agreement": 1.25}
 SETTINGS = {"definition_of_done": BARS, "sweep": {"ranks": [1, 2], "seeds": [0, 1]}}
@@ -34,14 +36,14 @@ def summary_rows(gain=0.5, drift=0.02):
 @pytest.fixture
 def results(tmp_path):
     """A results folder that meets every criterion with rank 1."""
-    files.write_table(tmp_path / "evaluate" / "summary.parquet", _arrow(summary_rows()))
+    storage.write_table(tmp_path / "evaluate" / "summary.parquet", _arrow(summary_rows()))
     agreement = [None, "lora_r1_s0", "lora_r1_s1"]
-    files.write_table(
+    storage.write_table(
         tmp_path / "evaluate" / "agreement.parquet",
         {"adapter": agreement, "mean_abs": [0.1, 0.11, 0.11]},
     )
     memory = {"method": ["lora", "qlora"], "rank": [1, 1], "weights_bytes_measured": [800, 200]}
-    files.write_table(tmp_path / "memory" / "memory.parquet", memory)
+    storage.write_table(tmp_path / "memory" / "memory.parquet", memory)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"x" * 100_000)
     for rank, size in ((1, 900), (2, 1100)):
@@ -60,13 +62,13 @@ def _arrow(table):
 
 
 def _draw(folder):
-    source = files.sha256(folder / "evaluate" / "summary.parquet")
-    plots.save(Figure(figsize=(1, 1)), folder / "ablation", source)
+    source = storage.sha256(folder / "evaluate" / "summary.parquet")
+    figures.save(Figure(figsize=(1, 1)), folder / "ablation", source)
 
 
 def judged(results):
     judge.judge(SETTINGS, results, results)
-    return files.read_json(results / "definition_of_done.json")
+    return storage.read_json(results / "definition_of_done.json")
 
 
 def missed(results):
@@ -75,7 +77,7 @@ def missed(results):
 
 def test_the_metrics_that_dvc_shows_are_the_judged_figures_at_their_pessimistic_ends(results):
     judged(results)
-    metrics = files.read_json(results / "metrics.json")
+    metrics = storage.read_json(results / "metrics.json")
     assert metrics["criteria_met"] == 5
     assert metrics["accuracy_gain_low"] == pytest.approx(0.49)
     assert metrics["perplexity_drift_high"] == pytest.approx(0.03)
@@ -95,7 +97,7 @@ def test_the_choice_is_made_on_validation_among_small_adapters(results):
 
 @pytest.mark.parametrize(("criterion", "change"), [("1", {"gain": 0.105}), ("2", {"drift": 0.045})])
 def test_the_pessimistic_end_counts_not_the_mean(results, criterion, change):
-    files.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(**change)))
+    storage.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(**change)))
     _draw(results)
     assert missed(results) == [criterion]
 
@@ -104,13 +106,13 @@ def test_a_rank_that_fails_over_seeds_fails_even_if_the_chosen_seed_is_lucky(res
     table = summary_rows()
     chosen = table["unit"].eq("lora_r1") & table["metric"].eq("accuracy_gain")
     table.loc[chosen & table["split"].eq("test"), "low"] = 0.05
-    files.write_table(results / "evaluate" / "summary.parquet", _arrow(table))
+    storage.write_table(results / "evaluate" / "summary.parquet", _arrow(table))
     _draw(results)
     assert missed(results) == ["1"]
 
 
 def test_a_missing_plot_and_one_of_another_run_fail(results):
-    files.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(gain=0.6)))
+    storage.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(gain=0.6)))
     assert missed(results) == ["3"]
     (results / "ablation.png").write_bytes(b"no picture")
     assert missed(results) == ["3"]
@@ -121,19 +123,19 @@ def test_a_missing_plot_and_one_of_another_run_fail(results):
 def test_disagreement_beyond_the_quantization_error_fails(results):
     path = results / "evaluate" / "agreement.parquet"
     adapters = [None, "lora_r1_s0", "lora_r1_s1"]
-    files.write_table(path, {"adapter": adapters, "mean_abs": [0.1, 0.1, 0.126]})
+    storage.write_table(path, {"adapter": adapters, "mean_abs": [0.1, 0.1, 0.126]})
     assert missed(results) == ["4"]
 
 
 def test_no_memory_saved_fails(results):
     memory = {"method": ["lora", "qlora"], "rank": [1, 1], "weights_bytes_measured": [800, 800]}
-    files.write_table(results / "memory" / "memory.parquet", memory)
+    storage.write_table(results / "memory" / "memory.parquet", memory)
     assert missed(results) == ["4"]
 
 
 def test_no_qlora_run_of_the_judged_adapter_fails(results):
     path = results / "evaluate" / "agreement.parquet"
-    files.write_table(path, {"adapter": [None, "lora_r1_s0"], "mean_abs": [0.1, 0.1]})
+    storage.write_table(path, {"adapter": [None, "lora_r1_s0"], "mean_abs": [0.1, 0.1]})
     assert missed(results) == ["4"]
 
 
@@ -144,7 +146,7 @@ def test_too_large_an_adapter_fails_when_no_smaller_one_exists(results):
 
 
 def test_a_missed_bar_is_named_with_its_figure_and_leaves_no_gate_file(results):
-    files.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(drift=0.2)))
+    storage.write_table(results / "evaluate" / "summary.parquet", _arrow(summary_rows(drift=0.2)))
     _draw(results)
     judged(results)
     with pytest.raises(UserError, match=r"criterion 2 control perplexity drift: \+20\.00 %"):

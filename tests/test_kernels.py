@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from minituner import kernels, nf4
-from minituner.errors import UserError
+from minituner import nf4
+from minituner.compute.kernels import jit
+from minituner.foundation.errors import UserError
 
 
 def weight(n, seed=0):
@@ -53,8 +54,8 @@ def test_the_machine_code_rounds_as_the_interpreter_does():
     flat = weight(256).numpy()
     results = []
     for quantize, dequantize in (
-        (kernels.nf4_quantize, kernels.nf4_dequantize),
-        (kernels.nf4_quantize.py_func, kernels.nf4_dequantize.py_func),
+        (jit.nf4_quantize, jit.nf4_dequantize),
+        (jit.nf4_quantize.py_func, jit.nf4_dequantize.py_func),
     ):
         packed, absmax = np.zeros(128, np.uint8), np.zeros(4, np.float32)
         middle, code = nf4._midpoints(nf4.code_values()).numpy(), nf4.code_values().numpy()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minituner import cli, live
+from minituner.commands import live
+from minituner.workflow import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -71,8 +72,8 @@ def test_bash_completes_a_command_and_an_option(capsys, tmp_path):
 
 def test_a_stages_job_loads_nothing_that_is_for_people():
     code = (
-        "import sys; from minituner import cli;"
+        "import sys; from minituner.workflow import cli;"
         "cli.main(['gate', '--judged', 'no', '--out', 'no']);"
-        "sys.exit(bool({'minituner.live', 'shtab'} & set(sys.modules)))"
+        "sys.exit(bool({'minituner.commands.live', 'shtab'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn as nn
 
-from minituner import lora, nf4, numerics, train
-from minituner.errors import UserError
+from minituner import lora, nf4, train
+from minituner.compute import numerics
+from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear, load_lora_state_dict, lora_state_dict, wrap_minigpt_with_lora
 
 TARGETS = ("q_proj", "v_proj")

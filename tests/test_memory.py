@@ -3,8 +3,12 @@
 import pytest
 import torch
 
-from minituner import counts, data, files, memory, qlora, shapes
-from minituner.counts import ALL_LINEARS, Regime
+from minituner import data, qlora
+from minituner.budget import formula as counts
+from minituner.budget import measure as memory
+from minituner.budget import shapes
+from minituner.budget.formula import ALL_LINEARS, Regime
+from minituner.foundation import storage
 
 B, T = 3, 10
 REGIMES = [
@@ -65,7 +69,7 @@ def test_the_report_measures_every_method_on_the_same_batch(base, irregular, tmp
     nf4 = {"nf4": {"blocksize": 64, "double_quant": False}}
     qlora.quantize_checkpoint(nf4, base, tmp_path / "nf4")
     memory.report(settings, base, tmp_path / "nf4", irregular, tmp_path / "out")
-    rows = files.read_table(tmp_path / "out" / "memory.parquet").to_pylist()
+    rows = storage.read_table(tmp_path / "out" / "memory.parquet").to_pylist()
     assert [row["method"] for row in rows] == ["full", "lora", "qlora"]
     for row in rows:
         for bucket in counts.BUCKETS:

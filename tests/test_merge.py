@@ -4,11 +4,13 @@ import pytest
 import torch
 import torch.nn as nn
 
-from minituner import checkpoint, merge, qlora
-from minituner.cli import main
-from minituner.errors import UserError
+from minituner import qlora
+from minituner.checkpoints import checkpoint
+from minituner.commands import merge
+from minituner.foundation.errors import UserError
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import Linear
+from minituner.workflow.cli import main
 
 
 @pytest.fixture(params=["float", "nf4"])

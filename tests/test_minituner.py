@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from minituner import counts, shapes
+from minituner.budget import formula as counts
+from minituner.budget import shapes
 from minituner.lora import LoRALinear, lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.qlora import wrap_minigpt_qlora

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from minituner import numerics
-from minituner.errors import UserError
+from minituner.compute import numerics
+from minituner.foundation.errors import UserError
 from minituner.model import MiniGPT, ModelConfig
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minituner import nf4
-from minituner.errors import UserError
+from minituner.foundation.errors import UserError
 
 # Table of QLoRA's appendix E, with the digits that bitsandbytes 0.50 has of them.
 PUBLISHED = [
@@ -166,7 +166,7 @@ def test_strips_give_the_bytes_of_the_whole_weight(
     layer = nf4.NF4Linear.from_linear(linear, blocksize, double_quant)
     x, grad = weight(2, rows, into, scale=1.0), weight(2, rows, out, scale=1.0, seed=1)
     x = x.transpose(0, 1).requires_grad_()
-    import minituner.kernels  # noqa: F401, so that compiled loops repay themselves
+    import minituner.compute.kernels.jit  # noqa: F401, so that compiled loops repay themselves
 
     results = []
     for whole in (False, True):
@@ -182,7 +182,7 @@ def test_strips_give_the_bytes_of_the_whole_weight(
 
 
 def test_a_weight_of_no_whole_tiles_or_blocks_is_unpacked_whole():
-    import minituner.kernels  # noqa: F401
+    import minituner.compute.kernels.jit  # noqa: F401
 
     x = weight(4, 96, scale=1.0)
     for shape in ((24, 64), (16, 96)):

@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minituner import numerics, pinning
+from minituner.compute import numerics
+from minituner.foundation import environment as pinning
 
 SHAPES = [(1, 1, 1), (5, 64, 1), (33, 1, 64), (272, 64, 256), (17, 8, 29)]
 
@@ -70,7 +71,9 @@ def run(code, **environment):
 
 
 def test_a_job_that_finds_torch_loaded_already_says_so_once():
-    done = run("import torch; from minituner import numerics; numerics.pin(); numerics.pin()")
+    done = run(
+        "import torch; from minituner.compute import numerics; numerics.pin(); numerics.pin()"
+    )
     lines = done.stderr.splitlines()
     assert any("MKL_CBWR is None, not 'COMPATIBLE'" in line for line in lines)
     assert len(lines) == len(set(lines))
@@ -78,14 +81,14 @@ def test_a_job_that_finds_torch_loaded_already_says_so_once():
 
 
 def test_a_job_in_the_unrestricted_mode_says_so():
-    code = "from minituner import numerics; numerics.pin()"
+    code = "from minituner.compute import numerics; numerics.pin()"
     done = run(code, MINITUNER_NUMERICS="unrestricted")
     assert done.stderr.strip().endswith("here: MINITUNER_NUMERICS=unrestricted")
     assert run(code).stderr == ""
 
 
 def test_other_settings_of_the_user_are_overruled():
-    code = "from minituner import numerics, pinning; numerics.pin()"
+    code = "from minituner.compute import numerics; numerics.pin()"
     assert (
         run(code, MKL_CBWR="AVX512", ATEN_CPU_CAPABILITY="avx512", OMP_NUM_THREADS="4").stderr == ""
     )

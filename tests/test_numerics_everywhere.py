@@ -10,7 +10,8 @@ import pytest
 # Products of many shapes, a decomposition, then full and LoRA steps of a MiniGPT, each as a hash.
 WORK = """
 import hashlib
-from minituner import data, numerics, svd, train
+from minituner import data, train
+from minituner.compute import numerics, svd
 from minituner.lora import wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 import torch

@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from minituner.optim import AdamW
+from minituner.compute.adamw import AdamW
 
 
 def trained(make):
@@ -40,7 +40,8 @@ def test_twenty_steps_leave_the_bits_of_torch_optim():
 def test_training_imports_no_compiler():
     code = """
 import sys
-from minituner import numerics, train
+from minituner import train
+from minituner.compute import numerics
 from minituner.model import MiniGPT, ModelConfig
 import torch
 numerics.pin()

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minituner import corpus, files, sentences, subsets, tables
-from minituner.errors import UserError
-from minituner.grammar import PASTS, PERSONS, alternatives
+from minituner.corpus import generate as corpus
+from minituner.corpus import own_sentences, subsets, tables
+from minituner.corpus.verbs import PASTS, PERSONS, alternatives
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 SPANISH = ROOT / "examples" / "spanish"
@@ -51,7 +53,7 @@ def as_jsonl(rows):
 def read(folder, name, content):
     path = folder / name
     path.write_bytes(content)
-    return sentences.read(path, corpus.MAX_LENGTH)
+    return own_sentences.read(path, corpus.MAX_LENGTH)
 
 
 def complaint(folder, name, content):
@@ -64,7 +66,7 @@ def complaint(folder, name, content):
 
 def test_the_same_sentences_are_read_from_csv_jsonl_and_parquet(tmp_path):
     rows = [ROW, OTHER]
-    files.write_table(tmp_path / "made.parquet", pa.Table.from_pylist([OTHER | ROW, OTHER]))
+    storage.write_table(tmp_path / "made.parquet", pa.Table.from_pylist([OTHER | ROW, OTHER]))
     by_kind = [
         read(tmp_path, "a.csv", as_csv(rows)),
         read(tmp_path, "a.csv", b"\xef\xbb\xbf" + as_csv(rows).replace(b"\r\n", b"\n")),
@@ -77,7 +79,7 @@ def test_the_same_sentences_are_read_from_csv_jsonl_and_parquet(tmp_path):
     assert first["alternatives"] == ["tenió"] and second["alternatives"] == ["tení", "tuví"]
     assert first["correct_text"] == "tener: ayer ella tuvo hambre."
     assert first["frame"] == "ayer ella | hambre."
-    parquet = sentences.read(tmp_path / "made.parquet", corpus.MAX_LENGTH)
+    parquet = own_sentences.read(tmp_path / "made.parquet", corpus.MAX_LENGTH)
     assert [row["text"] for row in parquet] == [row["text"] for row in rows]
 
 
@@ -112,7 +114,7 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path, changes, place):
     assert said.startswith(f"row 2: {place}")
 
 
-@pytest.mark.parametrize("column", sentences.REQUIRED)
+@pytest.mark.parametrize("column", own_sentences.REQUIRED)
 def test_a_missing_column_is_named(tmp_path, column):
     row = {key: value for key, value in ROW.items() if key != column}
     for name, content in (("a.jsonl", as_jsonl([row])), ("a.csv", as_csv([row]))):
@@ -159,7 +161,8 @@ CELL = st.text(max_size=8) | st.none() | st.integers() | st.lists(st.text(max_si
 
 @settings(max_examples=80, deadline=None)
 @given(
-    column=st.sampled_from([*sentences.REQUIRED, *sentences.OPTIONAL]) | st.text(max_size=4),
+    column=st.sampled_from([*own_sentences.REQUIRED, *own_sentences.OPTIONAL])
+    | st.text(max_size=4),
     value=CELL,
 )
 def test_any_value_anywhere_is_read_or_told_in_one_line(tmp_path_factory, column, value):
@@ -194,7 +197,7 @@ def test_any_damage_to_a_file_is_survived_or_told_in_one_line(
         elif which == "templates.csv":
             tables.read_templates(path, VERBS)
         else:
-            sentences.read(path, corpus.MAX_LENGTH)
+            own_sentences.read(path, corpus.MAX_LENGTH)
     except UserError as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
 
@@ -312,13 +315,13 @@ def test_a_corpus_that_the_workflow_made_is_a_file_of_sentences_that_gives_the_s
               "unseen_cells": []}  # fmt: skip
     corpus.build({"corpus": section}, *tables_of, tmp_path / "a.parquet")
     corpus.build_from_file({"corpus": section}, tmp_path / "a.parquet", tmp_path / "b.parquet")
-    one, two = (files.read_table(tmp_path / f"{name}.parquet") for name in "ab")
+    one, two = (storage.read_table(tmp_path / f"{name}.parquet") for name in "ab")
     assert two.drop_columns(["alternatives"]).equals(one)
     made = {}
     for name, verbs in (("a", tables_of[0]), ("b", None)):
         paths = tmp_path / f"{name}_i.parquet", tmp_path / f"{name}_c.parquet"
         subsets.build({"subsets": wanted}, tmp_path / f"{name}.parquet", verbs, *paths)
-        made[name] = [files.read_table(path).to_pylist() for path in paths]
+        made[name] = [storage.read_table(path).to_pylist() for path in paths]
     (irregular, control), (own_irregular, own_control) = made["a"], made["b"]
     assert [row["id"] for row in own_control] == [row["id"] for row in control]
     assert all(row["alternatives"] for row in own_irregular)

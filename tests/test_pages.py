@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from minituner import files, pages
-from minituner.cli import main
-from minituner.errors import UserError
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.reporting import fill as pages
+from minituner.workflow.cli import main
 
 VALUES = {"a.gain": "+1.5 % [+1.0, +2.0]", "a.n": "1,024", "table": "| x |\n|---|\n| 2 |"}
 PAGE = """# Page
@@ -30,7 +31,7 @@ def project(tmp_path):
     (tmp_path / "README.md").write_text("No value.\n", encoding="utf-8")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "plot.png").write_bytes(b"picture")
-    hashes = {"plot.png": files.sha256(tmp_path / "results" / "plot.png")}
+    hashes = {"plot.png": storage.sha256(tmp_path / "results" / "plot.png")}
     known = {"figures": hashes, "values": VALUES}
     (tmp_path / "results" / "values.json").write_text(json.dumps(known), encoding="utf-8")
     return tmp_path

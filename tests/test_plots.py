@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from minituner import files, plots
+from minituner.foundation import storage
+from minituner.reporting import figures
 
 SWEEP = {"ranks": [1, 2, 4], "qlora_ranks": [2], "seeds": [0, 1]}
 BARS = {"accuracy_gain": 0.1, "perplexity_drift": 0.05, "adapter_ratio": 0.01, "agreement": 1.25}
@@ -32,7 +33,7 @@ def results(tmp_path):
         for unit, metric in itertools.product(units, METRICS)
     ]
     table = pa.Table.from_pandas(pd.DataFrame(rows))
-    files.write_table(tmp_path / "evaluate" / "summary.parquet", table)
+    storage.write_table(tmp_path / "evaluate" / "summary.parquet", table)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"x" * 1000)
     runs = [f"lora_r{r}_s{s}" for r in SWEEP["ranks"] for s in SWEEP["seeds"]]
@@ -47,7 +48,7 @@ def results(tmp_path):
 
 def draw(results, out):
     settings = {"sweep": SWEEP, "definition_of_done": BARS}
-    plots.draw(settings, results / "evaluate", results / "train", results / "base", out)
+    figures.draw(settings, results / "evaluate", results / "train", results / "base", out)
 
 
 def test_every_figure_is_drawn_and_twice_to_the_same_bytes(results, tmp_path):
@@ -63,15 +64,15 @@ def test_every_figure_is_drawn_and_twice_to_the_same_bytes(results, tmp_path):
 def test_a_picture_says_which_evaluation_it_shows(results, tmp_path):
     draw(results, tmp_path / "out")
     with Image.open(tmp_path / "out" / "ablation.png") as image:
-        expected = files.sha256(results / "evaluate" / "summary.parquet")
-        assert image.info[plots.SOURCE_KEY] == expected
+        expected = storage.sha256(results / "evaluate" / "summary.parquet")
+        assert image.info[figures.SOURCE_KEY] == expected
         assert min(image.size) > 1000
 
 
 def test_the_ablation_has_the_bars_and_every_swept_rank(results):
-    summary = files.read_table(results / "evaluate" / "summary.parquet").to_pandas()
+    summary = storage.read_table(results / "evaluate" / "summary.parquet").to_pandas()
     sizes = pd.DataFrame({"rank": SWEEP["ranks"], "ratio": [0.005, 0.01, 0.02]})
-    figure = plots.ablation(summary, sizes, SWEEP, BARS)
+    figure = figures.ablation(summary, sizes, SWEEP, BARS)
     written = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert written == {"bar: base + 10 points", "bar: +5 %", "bar: 1 %"}
     (legend,) = figure.legends

@@ -10,7 +10,7 @@ import termios
 
 CODE = """
 import sys, time
-from minituner import progress
+from minituner.foundation import progress
 progress.DELAY = 0
 for i in progress.bar(range(3), "training", "steps"):
     time.sleep(0.15)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from minituner import files, lineage, provenance
-from minituner.cli import main
-from minituner.errors import UserError
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.workflow import lineage, provenance
+from minituner.workflow.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBSETS = {"seed": 0, "train": 9, "val": 9, "test": 9, "control_val": 9, "control_test": 9}
@@ -39,7 +40,7 @@ def test_a_record_names_command_inputs_settings_packages_cpu_and_mode(made):
     record = lineage.record(Path("data/i.parquet"))
     assert record["command"] == "subsets"
     assert record["inputs"] == {
-        name: files.sha256(name) for name in ("data/corpus.parquet", "data/verbs.csv")
+        name: storage.sha256(name) for name in ("data/corpus.parquet", "data/verbs.csv")
     }
     assert record["settings"]["subsets"]["train"] == 9
     assert record["packages"]["torch"].startswith("2.13.0")
@@ -69,9 +70,9 @@ def test_a_changed_input_is_told(made, capsys):
 
 
 def test_a_record_of_other_bytes_is_not_believed(made):
-    files.write_json("x.json", 1)
+    storage.write_json("x.json", 1)
     Path(".provenance").mkdir()
-    shutil.copy(files.record_of("data/i.parquet"), files.record_of("x.json"))
+    shutil.copy(storage.record_of("data/i.parquet"), storage.record_of("x.json"))
     assert lineage.record(Path("x.json")) is None
 
 

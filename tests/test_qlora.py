@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from minituner import checkpoint, nf4, qlora
-from minituner.errors import UserError
+from minituner import nf4, qlora
+from minituner.checkpoints import checkpoint
+from minituner.foundation.errors import UserError
 from minituner.lora import lora_layers, trainable_parameters
 from minituner.qlora import wrap_minigpt_qlora
 

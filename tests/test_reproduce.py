@@ -6,9 +6,10 @@ import json
 import pytest
 import yaml
 
-from minituner import pinning, provenance, reproduce
-from minituner.cli import main
-from minituner.errors import UserError
+from minituner.foundation import environment as pinning
+from minituner.foundation.errors import UserError
+from minituner.workflow import provenance, reproduce
+from minituner.workflow.cli import main
 
 
 def entry(name, md5):

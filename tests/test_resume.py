@@ -4,7 +4,9 @@ import pytest
 import torch
 from test_train import BASE, LORA, MODEL, TUNING
 
-from minituner import resume, train
+from minituner import train
+from minituner.checkpoints import resume
+from minituner.foundation import storage
 
 DROPOUT = {"tuning": TUNING, "lora": {**LORA, "dropout": 0.5}, "full": {"learning_rate": 1e-3}}
 
@@ -87,8 +89,8 @@ def test_what_another_run_kept_is_not_gone_on_from(
         pretrain(corpus, tmp_path / "base")
     (kept,) = (tmp_path / ".resume").glob("*.safetensors")
     if change == "corpus":
-        table = train.files.read_table(corpus)
-        train.files.write_table(corpus, table.slice(1))
+        table = storage.read_table(corpus)
+        storage.write_table(corpus, table.slice(1))
     if change == "broken":
         kept.write_bytes(kept.read_bytes()[:-9])
     pretrain(corpus, tmp_path / "base", **({"seed": 1} if change == "settings" else {}))

@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from minituner import counts, decoder, files, memory, scaling, scaling_plot
-from minituner.counts import BUCKETS, Regime
-from minituner.decoder import Decoder
-from minituner.shapes import Shape
+from minituner.budget import decoder, peak
+from minituner.budget import formula as counts
+from minituner.budget import measure as memory
+from minituner.budget.decoder import Decoder
+from minituner.budget.formula import BUCKETS, Regime
+from minituner.budget.shapes import Shape
+from minituner.foundation import storage
+from minituner.reporting import scaling_figure
 
 KINDS = list(itertools.product([False, True], ["layer", "rms"], [4, 2], [True, False]))
 
@@ -38,9 +42,9 @@ def test_all_four_buckets_are_the_formulas_to_the_byte(kind, method):
 
 def test_a_step_changes_the_adapter_only():
     small = shape()
-    model = Decoder(small, scaling.regime_of(small, "qlora"))
+    model = Decoder(small, peak.regime_of(small, "qlora"))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    memory.measure(model, *scaling.batch(small))
+    memory.measure(model, *peak.batch(small))
     after = model.state_dict()
     moved = {name for name in before if not torch.equal(after[name], before[name])}
     assert moved and all("lora_" in name for name in moved)
@@ -56,7 +60,7 @@ def test_while_building_one_float_weight_at_most_is_alive(monkeypatch):
         return quantize(weight, *rest)
 
     monkeypatch.setattr(decoder.nf4, "quantize", watched)
-    Decoder(shape(), scaling.regime_of(shape(), "qlora"))
+    Decoder(shape(), peak.regime_of(shape(), "qlora"))
     assert len(alive) == 2 * 7
     assert max(alive) == 0
 
@@ -64,16 +68,16 @@ def test_while_building_one_float_weight_at_most_is_alive(monkeypatch):
 @pytest.fixture
 def points(tmp_path, monkeypatch):
     """Two shapes by two methods, one of them too large for the memory it is given."""
-    monkeypatch.setattr(scaling, "TOKENS", 8)
+    monkeypatch.setattr(peak, "TOKENS", 8)
     shapes = ("minigpt", "minigpt,n_layer=6")
     for name, method in itertools.product(shapes, ("lora", "qlora")):
         free = 1000 if (name, method) == (shapes[1], "lora") else None
-        scaling.take_step(name, method, tmp_path / "steps" / f"{name}_{method}.json", free)
+        peak.take_step(name, method, tmp_path / "steps" / f"{name}_{method}.json", free)
     return sorted((tmp_path / "steps").iterdir())
 
 
 def test_a_point_tells_peak_and_prediction_or_why_it_was_not_run(points):
-    rows = {(row["shape"], row["method"]): row for row in map(files.read_json, points)}
+    rows = {(row["shape"], row["method"]): row for row in map(storage.read_json, points)}
     skipped = rows.pop(("minigpt,n_layer=6", "lora"))
     assert skipped["measured_bytes"] is None
     assert skipped["skipped"].endswith("1 KB free") and skipped["skipped"].startswith("needs ")
@@ -85,7 +89,7 @@ def test_a_point_tells_peak_and_prediction_or_why_it_was_not_run(points):
 
 
 def test_more_transient_memory_is_predicted_for_an_unpacked_linear():
-    lora, qlora = (scaling.transient_bytes(shape(), m, 1, 1) for m in ("lora", "qlora"))
+    lora, qlora = (peak.transient_bytes(shape(), m, 1, 1) for m in ("lora", "qlora"))
     assert lora == 3 * 4 * 50
     assert qlora > 4 * 32 * 48
 
@@ -93,7 +97,7 @@ def test_more_transient_memory_is_predicted_for_an_unpacked_linear():
 def test_the_page_shows_every_point_and_is_drawn_twice_to_the_same_bytes(points, tmp_path):
     pages = []
     for name in ("one", "two"):
-        scaling_plot.report(points, tmp_path / name, tmp_path / name / "docs")
+        scaling_figure.report(points, tmp_path / name, tmp_path / name / "docs")
         pages.append({p.name: p.read_bytes() for p in (tmp_path / name / "docs").iterdir()})
     assert pages[0] == pages[1]
     assert pages[0].keys() == {f"memory_scaling.{kind}" for kind in ("md", "png", "svg")}
@@ -105,8 +109,8 @@ def test_the_page_shows_every_point_and_is_drawn_twice_to_the_same_bytes(points,
 
 
 def test_a_difference_between_tensors_and_formula_is_not_hidden(points, tmp_path):
-    row = files.read_json(points[-1])
+    row = storage.read_json(points[-1])
     row["weights_bytes_measured"] += 1
-    files.write_json(points[-1], row)
-    scaling_plot.report(points, tmp_path, tmp_path)
+    storage.write_json(points[-1], row)
+    scaling_figure.report(points, tmp_path, tmp_path)
     assert "DIFFER" in (tmp_path / "memory_scaling.md").read_text()

@@ -8,8 +8,11 @@ import pyarrow as pa
 import pytest
 from conftest import SENTENCES, subset_rows
 
-from minituner import cli, files, qlora, science, studies, train
-from minituner.errors import UserError
+from minituner import qlora, train
+from minituner.analysis import studies, variants
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.workflow import cli
 
 SETTINGS = {
     "science": {
@@ -36,7 +39,7 @@ ROWS = subset_rows(SENTENCES[:4], ("train",))
 
 
 def test_what_two_studies_share_is_run_once():
-    found = science.variants(SETTINGS, ["go", "eat"])
+    found = variants.variants(SETTINGS, ["go", "eat"])
     assert list(found) == [
         "standard", "whole_sentence", "without_go", "without_eat", "examples_3", "lora_r1_0.002",
         "lora_r2_0.001", "lora_r2_0.002", "qlora_0.001", "qlora_0.002", "full_0.0001",
@@ -45,23 +48,23 @@ def test_what_two_studies_share_is_run_once():
 
 
 def test_a_verb_left_out_is_in_no_example():
-    pairs = science.examples(ROWS, {"without": "go"}, 0)
+    pairs = variants.examples(ROWS, {"without": "go"}, 0)
     assert len(pairs) == 2 and all(text.startswith("eat:") for text, _ in pairs)
 
 
 def test_fewer_examples_are_among_the_more_and_spread_over_the_cells():
-    two, three = (science.examples(ROWS, {"examples": n}, 0) for n in (2, 3))
+    two, three = (variants.examples(ROWS, {"examples": n}, 0) for n in (2, 3))
     assert len(three) == 3 and set(two) < set(three)
 
 
 def test_the_standard_examples_are_those_of_the_tuning_itself(irregular):
-    rows = [r for r in files.read_table(irregular).to_pylist() if r["split"] == "train"]
+    rows = [r for r in storage.read_table(irregular).to_pylist() if r["split"] == "train"]
     rows = [r for r in rows if not r["probe"]]
-    assert science.examples(rows, {}, 0) == train.tuning_examples(irregular, "train")
+    assert variants.examples(rows, {}, 0) == train.tuning_examples(irregular, "train")
 
 
 def test_the_whole_sentence_is_shown_with_its_end():
-    (text, seen), *_ = science.examples(ROWS, {"loss": "sentence"}, 0)
+    (text, seen), *_ = variants.examples(ROWS, {"loss": "sentence"}, 0)
     assert text == "go: yesterday she went to school.\n" and seen == len(text)
 
 
@@ -82,7 +85,7 @@ def scored(folder, seed, right):
     """A made file of scores: `right` gives each variant's share of right test sentences."""
     draw = np.random.default_rng(seed)
     tables = []
-    for name in ["base", *science.variants(SETTINGS, ["go", "eat"])]:
+    for name in ["base", *variants.variants(SETTINGS, ["go", "eat"])]:
         rows = []
         for i in range(120):
             chosen = bool(draw.random() < right.get(name, 0.9))
@@ -97,7 +100,7 @@ def scored(folder, seed, right):
                 }
             )  # fmt: skip
         tables.append(pd.DataFrame(rows))
-    files.write_table(folder / f"s{seed}.parquet", pa.Table.from_pandas(pd.concat(tables)))
+    storage.write_table(folder / f"s{seed}.parquet", pa.Table.from_pandas(pd.concat(tables)))
     return folder / f"s{seed}.parquet"
 
 
@@ -122,14 +125,14 @@ def test_the_page_has_every_study_with_its_numbers(tmp_path):
     page = (tmp_path / "science.md").read_text()
     assert page.count("\n## ") == len(studies.STUDIES) and "nan" not in page
     assert (tmp_path / "science.png").stat().st_size > 10_000
-    table = files.read_table(tmp_path / "findings.parquet").to_pandas()
+    table = storage.read_table(tmp_path / "findings.parquet").to_pandas()
     assert (table["low"] <= table["high"]).all() and set(table["seeds"]) == {2}
 
 
 def test_scores_of_other_sentences_are_refused(tmp_path):
     paths = [scored(tmp_path, seed, {}) for seed in range(2)]
-    table = files.read_table(paths[1])
-    files.write_table(paths[1], table.set_column(1, "id", pa.array(["x"] * len(table))))
+    table = storage.read_table(paths[1])
+    storage.write_table(paths[1], table.set_column(1, "id", pa.array(["x"] * len(table))))
     with pytest.raises(UserError, match="scored other sentences"):
         studies.Runs(paths, SETTINGS["evaluate"])
 
@@ -146,5 +149,5 @@ def test_a_study_runs_from_files_to_page(base, irregular, control, tmp_path):
         out = tmp_path / f"{name}.parquet"
         assert cli.main([str(a) for a in [*common, "--out", out]]) == 0
     assert (tmp_path / "s0.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
-    table = files.read_table(tmp_path / "s0.parquet").to_pandas()
-    assert list(table["variant"].unique()) == ["base", *science.variants(SETTINGS, ["eat", "go"])]
+    table = storage.read_table(tmp_path / "s0.parquet").to_pandas()
+    assert list(table["variant"].unique()) == ["base", *variants.variants(SETTINGS, ["eat", "go"])]

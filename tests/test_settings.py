@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minituner import settings
-from minituner.errors import UserError
+from minituner.foundation.errors import UserError
+from minituner.workflow import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,12 +5,12 @@ import torch.nn as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minituner import shapes
-from minituner.counts import Regime
-from minituner.decoder import Decoder
-from minituner.errors import UserError
+from minituner.budget import shapes
+from minituner.budget.decoder import Decoder
+from minituner.budget.formula import Regime
+from minituner.budget.shapes import PRESETS, Shape
+from minituner.foundation.errors import UserError
 from minituner.model import MiniGPT, ModelConfig
-from minituner.shapes import PRESETS, Shape
 
 # Totals of the checkpoints as published, by the sum of their tensors.
 PUBLISHED = {

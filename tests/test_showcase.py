@@ -2,8 +2,8 @@
 
 import pytest
 
-from minituner import showcase
-from minituner.errors import UserError
+from minituner.foundation.errors import UserError
+from minituner.reporting import showcase
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from minituner import evaluate, files, numerics, spectra
+from minituner import evaluate
+from minituner.analysis import spectra
+from minituner.compute import numerics
+from minituner.foundation import storage
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 
 
@@ -43,7 +46,7 @@ def test_cutting_down_keeps_the_best_approximation_and_no_more(adapted):
 def test_the_tables_hold_every_adapter_whole_and_cut_and_the_base(
     base, model, irregular, control, tmp_path
 ):
-    from minituner import checkpoint
+    from minituner.checkpoints import checkpoint
 
     evaluate.evaluate_run(base, None, irregular, control, tmp_path / "runs" / "base.parquet")
     folders = []
@@ -60,7 +63,7 @@ def test_the_tables_hold_every_adapter_whole_and_cut_and_the_base(
         evaluate.evaluate_run(base, folders[-1], irregular, control, out)
     for out in ("one", "two"):
         spectra.report(base, folders, irregular, tmp_path / "runs", tmp_path / out)
-    rows = files.read_table(tmp_path / "one" / "truncated.parquet").to_pylist()
+    rows = storage.read_table(tmp_path / "one" / "truncated.parquet").to_pylist()
     assert [(row["run"], row["kept"]) for row in rows] == [
         *(("base", 0), ("lora_r1_s0", 1), ("lora_r2_s0", 2), ("lora_r2_s0", 1))
     ]

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_corpus import DATA, SECTION, VERBS
 
-from minituner import corpus, files, subsets
-from minituner.errors import UserError
-from minituner.grammar import PASTS, TENSES, alternatives
+from minituner.corpus import generate as corpus
+from minituner.corpus import subsets
+from minituner.corpus.verbs import PASTS, TENSES, alternatives
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 SETTINGS = {
     "seed": 0,
@@ -47,7 +49,7 @@ def build(made, out, **changes):
 
 
 def read(folder, name):
-    return files.read_table(folder / f"{name}.parquet").to_pylist()
+    return storage.read_table(folder / f"{name}.parquet").to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def frames(rows, *splits):
 def test_two_builds_give_the_same_bytes(made, tmp_path):
     build(made, tmp_path)
     for name in ("irregular.parquet", "control.parquet"):
-        assert files.sha256(made / name) == files.sha256(tmp_path / name)
+        assert storage.sha256(made / name) == storage.sha256(tmp_path / name)
 
 
 def test_the_sizes_are_those_asked_for(irregular, control):
@@ -208,8 +210,8 @@ def test_a_truncated_corpus_is_refused_in_one_line(made, tmp_path):
 
 
 def test_a_corpus_without_a_column_is_refused(made, tmp_path):
-    table = files.read_table(made / "corpus.parquet").drop_columns(["frame"])
-    files.write_table(tmp_path / "corpus.parquet", table)
+    table = storage.read_table(made / "corpus.parquet").drop_columns(["frame"])
+    storage.write_table(tmp_path / "corpus.parquet", table)
     with pytest.raises(UserError, match="corpus.parquet: column frame: missing"):
         build(tmp_path, tmp_path)
 
@@ -220,7 +222,7 @@ def test_a_corpus_without_a_column_is_refused(made, tmp_path):
 def test_a_corpus_made_from_other_verbs_is_refused(made, tmp_path, changes):
     rows = read(made, "corpus")
     rows[-1] |= changes
-    files.write_table(tmp_path / "corpus.parquet", pa.Table.from_pylist(rows))
+    storage.write_table(tmp_path / "corpus.parquet", pa.Table.from_pylist(rows))
     with pytest.raises(UserError, match="not what the verbs file says; make the corpus again"):
         build(tmp_path, tmp_path)
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from minituner import files, summarize
-from minituner.errors import UserError
+from minituner.analysis import summary as summarize
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 SETTINGS = {"bootstrap": 400, "confidence": 0.95, "seed": 0}
 
@@ -41,7 +42,7 @@ def table(chosen, frames=None, nats=30.0):
 
 def write_runs(folder, **runs):
     for name, rows in runs.items():
-        files.write_table(folder / f"{name}.parquet", pa.Table.from_pylist(rows))
+        storage.write_table(folder / f"{name}.parquet", pa.Table.from_pylist(rows))
     return sorted(folder.glob("*.parquet"))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minituner import svd
+from minituner.compute import svd
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3, 8, 16])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from minituner import tables
-from minituner.errors import UserError
+from minituner.corpus import tables
+from minituner.foundation.errors import UserError
 
 DATA = Path(__file__).parent.parent / "data"
 VERBS = (DATA / "verbs.csv").read_text()

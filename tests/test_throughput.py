@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from minituner import files, throughput
-from minituner.errors import UserError
-from minituner.throughput import Costs, simulate
+from benchmarks import throughput
+from benchmarks.throughput import Costs, simulate
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 FREE = Costs(work=10, job=0, member=0, submit=0, poll=0)
 REAL = Costs(work=16, job=3, member=2.5, submit=0.2, poll=5)
@@ -64,14 +65,14 @@ def measured(tmp_path):
                                 ("train/full_s0", 9, 500), ("evaluate/base", 4, 400),
                                 ("base", 200, 800)]:  # fmt: skip
         path = tmp_path / "benchmarks" / f"{name}.tsv"
-        files.write_text(path, f"s\tmax_rss\tcpu_time\n99\t{peak}\t{seconds}\n")
+        storage.write_text(path, f"s\tmax_rss\tcpu_time\n99\t{peak}\t{seconds}\n")
     slurm = {"start_s": 9, "latency_s": 6, "slot_s": 5, "member_s": 2, "submit_s": 0.1}
     local = {"start_s": 2, "latency_s": 0.1}
     overhead = {"local": local, "cluster-generic": slurm, "slurm": slurm}
     overhead |= {"load": 0.5, "snakemake_mb": 150}
-    files.write_json(tmp_path / "overhead.json", overhead)
+    storage.write_json(tmp_path / "overhead.json", overhead)
     rules = "rule train:\n    resources:\n        mem_mb=grown(1000),\n        runtime=grown(5),\n"
-    files.write_text(tmp_path / "rules" / "train.smk", rules)
+    storage.write_text(tmp_path / "rules" / "train.smk", rules)
     return tmp_path
 
 
@@ -102,8 +103,8 @@ def test_missing_and_damaged_benchmarks_are_named(measured):
 
 
 def test_every_rule_of_the_workflow_asks_for_memory_and_time_that_grow():
-    asked = throughput.declared(files.Path("rules"))
-    rules = [line for path in files.Path("rules").glob("*.smk") for line in
+    asked = throughput.declared(storage.Path("rules"))
+    rules = [line for path in storage.Path("rules").glob("*.smk") for line in
              path.read_text().splitlines() if line.startswith("rule ")]  # fmt: skip
     assert len(asked) == len(rules) - 2  # `trained` and `qlora_trained` only gather
     assert all(memory >= 500 and minutes >= 5 for memory, minutes in asked.values())
@@ -114,7 +115,7 @@ def test_no_rule_asks_for_less_than_its_measured_jobs_need():
     rows = re.findall(r"(?m)^\| (\w+) \|.* (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text)
     needs = {rule: tuple(map(int, numbers)) for rule, *numbers in rows if not rule.isdecimal()}
     assert {"base", "train", "qlora", "evaluate"} <= set(needs)
-    asked = throughput.declared(files.Path("rules"))
+    asked = throughput.declared(storage.Path("rules"))
     for rule, (memory, memory_asked, minutes, minutes_asked) in needs.items():
         assert (memory_asked, minutes_asked) == asked[rule], rule
         assert memory <= memory_asked and minutes <= minutes_asked, rule

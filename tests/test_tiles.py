@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from minituner import numerics, tiles
+from minituner.compute import numerics
+from minituner.compute.kernels import tiles
 
 ONE = np.float32(1)
 SIDES = [(1, 1, 1), (8, 8, 8), (63, 5, 9), (65, 16, 3), (130, 24, 17), (0, 3, 4)]

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from minituner import checkpoint, data, files, qlora, train
-from minituner.errors import UserError
+from minituner import data, qlora, train
+from minituner.checkpoints import checkpoint
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
 
 TUNING = {"steps": 8, "batch_size": 4, "learning_rate": 1e-2, "warmup": 2, "eval_every": 4}
 LORA = {"target_modules": ["q_proj", "v_proj"], "alpha": 4, "dropout": 0.0}
@@ -75,11 +77,11 @@ def test_shards_add_up_to_the_gradients_of_the_whole_batch(model, shards):
 
 def test_the_test_split_is_never_read_in_pretraining(corpus, tmp_path):
     train.pretrain({"model": MODEL, "base": BASE}, corpus, tmp_path / "a")
-    table = files.read_table(corpus)
+    table = storage.read_table(corpus)
     texts = table["text"].to_pylist()
     letters = sorted(set(texts[-1]))
     texts[-1] = "".join(letters)  # other text, same characters
-    files.write_table(corpus, pa.table({"text": texts, "split": table["split"]}))
+    storage.write_table(corpus, pa.table({"text": texts, "split": table["split"]}))
     train.pretrain({"model": MODEL, "base": BASE}, corpus, tmp_path / "b")
     one, two = (tmp_path / out / "model.safetensors" for out in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
@@ -87,8 +89,8 @@ def test_the_test_split_is_never_read_in_pretraining(corpus, tmp_path):
 
 def test_tuning_never_reads_test_or_probe_rows(base, irregular, tmp_path):
     train.tune(SETTINGS, "lora", base, irregular, 0, tmp_path / "a", 2)
-    rows = files.read_table(irregular).to_pylist()
-    files.write_table(irregular, pa.Table.from_pylist([r for r in rows if r["split"] != "test"]))
+    rows = storage.read_table(irregular).to_pylist()
+    storage.write_table(irregular, pa.Table.from_pylist([r for r in rows if r["split"] != "test"]))
     train.tune(SETTINGS, "lora", base, irregular, 0, tmp_path / "b", 2)
     one, two = (tmp_path / out / "adapter_model.safetensors" for out in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
@@ -102,9 +104,9 @@ def test_a_users_base_is_checked_and_copied(corpus, base, tmp_path):
 
 
 def test_a_users_base_that_cannot_spell_the_corpus_is_refused_by_character(corpus, base, tmp_path):
-    table = files.read_table(corpus)
+    table = storage.read_table(corpus)
     texts = [text.replace("school", "escuéla") for text in table["text"].to_pylist()]
-    files.write_table(corpus, pa.table({"text": texts, "split": table["split"]}))
+    storage.write_table(corpus, pa.table({"text": texts, "split": table["split"]}))
     settings = {"model": MODEL, "base": {**BASE, "checkpoint": str(base)}}
     with pytest.raises(UserError, match=r"config.json: model.vocab: lacks 'é' of .*corpus.parquet"):
         train.pretrain(settings, corpus, tmp_path / "out")

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from minituner import values
+from minituner.reporting import values
 
 SUMMARY = pd.DataFrame(
     [

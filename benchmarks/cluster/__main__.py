@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from minituner import files
+from minituner.foundation import storage
 from tests.cluster.services import Slurm, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +161,7 @@ def main() -> None:
                 found[name]["submit_s"] = submission(bench, name)
     found["snakemake_mb"] = peak
     found["load"] = os.getloadavg()[0]
-    files.write_json(out, found)
+    storage.write_json(out, found)
 
 
 if __name__ == "__main__":

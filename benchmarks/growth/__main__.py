@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.performance.__main__ import machine
-from minituner import files
+from minituner.foundation import storage
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = 2
@@ -201,9 +201,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = corpora(Path(folder)) + widths() + workflow(Path(folder) / "clone")
-    files.write_table(args.out, pa.Table.from_pylist(rows))
+    storage.write_table(args.out, pa.Table.from_pylist(rows))
     draw(rows, args.page / "growth.png")
-    files.write_text(args.page / "growth.md", as_markdown(rows))
+    storage.write_text(args.page / "growth.md", as_markdown(rows))
 
 
 if __name__ == "__main__":

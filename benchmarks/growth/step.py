@@ -9,7 +9,10 @@ import time
 
 import minituner  # noqa: F401, before torch: it pins the kernels
 from benchmarks.performance import work
-from minituner import counts, lora, numerics, qlora, shapes
+from minituner import lora, qlora
+from minituner.budget import formula as counts
+from minituner.budget import shapes
+from minituner.compute import numerics
 
 BATCH, REPETITIONS = 8, 5
 

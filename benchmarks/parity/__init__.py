@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 import torch.nn as nn
 
-from minituner import lora, numerics
+from minituner import lora
+from minituner.compute import numerics
 from minituner.model import MiniGPT, ModelConfig
 
 CONFIG = ModelConfig(vocab="abcdefghijklmnopqrstuvwxyz :.'\n")

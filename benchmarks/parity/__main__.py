@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.parity import COMPARISONS, against_bitsandbytes, against_peft  # noqa: F401
-from minituner import files
+from minituner.foundation import storage
 
 
 def as_markdown() -> str:
@@ -38,7 +38,7 @@ def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    files.write_text(parser.parse_args().out, as_markdown())
+    storage.write_text(parser.parse_args().out, as_markdown())
 
 
 if __name__ == "__main__":

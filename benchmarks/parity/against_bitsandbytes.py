@@ -20,7 +20,9 @@ from benchmarks.parity import (
     relative,
     trained_b,
 )
-from minituner import checkpoint, lora, nf4, numerics, train
+from minituner import lora, nf4, train
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
 from minituner.model import MiniGPT
 
 

@@ -17,7 +17,9 @@ from benchmarks.parity import (
     relative,
     trained_b,
 )
-from minituner import checkpoint, lora, numerics, train
+from minituner import lora, train
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
 
 
 def pair(targets: list[str], rank: int = 8) -> tuple[nn.Module, nn.Module]:

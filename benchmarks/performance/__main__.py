@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.performance import ROWS, Row
-from minituner import files, pinning
+from minituner.foundation import environment as pinning
+from minituner.foundation import storage
 
 WARM_UP = 2
 PACKAGES = ("torch", "peft", "transformers", "bitsandbytes", "numba", "numpy")
@@ -155,10 +156,10 @@ def main() -> None:
         for threads in sorted({1, 1 if row.process else os.cpu_count() or 1}):
             records += measure(row, threads, args.repetitions)
     rows = summary(records)
-    files.write_table(args.out / "repetitions.parquet", pa.Table.from_pylist(records))
-    files.write_table(args.out / "performance.parquet", pa.Table.from_pylist(rows))
+    storage.write_table(args.out / "repetitions.parquet", pa.Table.from_pylist(records))
+    storage.write_table(args.out / "performance.parquet", pa.Table.from_pylist(rows))
     draw(rows, args.page / "performance_ratios.png")
-    files.write_text(args.page / "performance_table.md", as_markdown(rows, args.repetitions))
+    storage.write_text(args.page / "performance_table.md", as_markdown(rows, args.repetitions))
 
 
 if __name__ == "__main__":

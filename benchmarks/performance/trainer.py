@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from minituner import checkpoint, data, settings, train
+from minituner import data, train
+from minituner.checkpoints import checkpoint
+from minituner.workflow import settings
 
 
 class WithLoss(torch.nn.Module):

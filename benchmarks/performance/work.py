@@ -15,7 +15,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from benchmarks.performance import ROWS
-from minituner import checkpoint, data, evaluate, files, lora, nf4, numerics, pinning, qlora, train
+from minituner import data, evaluate, lora, nf4, qlora, train
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
+from minituner.foundation import environment as pinning
+from minituner.foundation import storage
 from minituner.model import MiniGPT, ModelConfig
 
 Work = Callable[[], object]
@@ -30,7 +34,7 @@ SCORED = 100  # sentences of the evaluation
 
 def sentences(n: int) -> list[dict]:
     """The first n training rows of the irregular-verb subset."""
-    rows = files.read_table(IRREGULAR, ["text", "prompt", "form", "split"]).to_pylist()
+    rows = storage.read_table(IRREGULAR, ["text", "prompt", "form", "split"]).to_pylist()
     return [row for row in rows if row["split"] == "train"][:n]
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 import yaml
 
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
-from minituner import files, provenance
+from minituner.foundation import storage
+from minituner.workflow import provenance
 from tests.tiny_project import TINY, Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
 ROOT = Path(__file__).resolve().parents[2]
 IN_ONE_PROCESS = """
 import json, sys
-from minituner.cli import main
+from minituner.workflow.cli import main
 sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
 """
 # Runs every compiled loop once, so that the emulated CPU finds them on disk: the code is the same
@@ -54,7 +55,7 @@ def tracked(project: Path) -> dict[str, str]:
             path = project / (next(iter(out)) if isinstance(out, dict) else out)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file() and file.parent.name != ".provenance":
-                    found[file.relative_to(project).as_posix()] = files.sha256(file)
+                    found[file.relative_to(project).as_posix()] = storage.sha256(file)
     return found
 
 
@@ -149,7 +150,7 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder))
-    files.write_text(out, as_markdown(rows))
+    storage.write_text(out, as_markdown(rows))
     broken = [what for what, result in rows[:-1] if "differ" in result]
     if broken:
         sys.exit(f"minituner: error: {out}: not reproduced with {', '.join(broken)}")

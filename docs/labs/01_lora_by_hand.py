@@ -8,7 +8,7 @@ Theory: docs/theory/01_sft_and_forgetting.md and 02_parameter_count.md. Takes a 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import torch
 
-from minituner import numerics
+from minituner.compute import numerics
 from minituner.lora import LoRALinear
 from minituner.model import Linear
 

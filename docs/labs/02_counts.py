@@ -7,11 +7,11 @@ Theory: docs/theory/02_parameter_count.md and 03_memory_footprint.md. Takes a fe
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 
-from minituner import calculator, counts
-from minituner.counts import ALL_LINEARS, GATED_LINEARS, Regime
+from minituner.budget import calculator, formula as counts
+from minituner.budget.formula import ALL_LINEARS, GATED_LINEARS, Regime
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
-from minituner.shapes import PRESETS, Shape
+from minituner.budget.shapes import PRESETS, Shape
 
 QV = ("q_proj", "v_proj")
 VOCAB = "\n" + "".join(map(chr, range(33, 33 + 28)))  # any 29 characters; the corpus has 29

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import torch
 
-from minituner import corpus, data, evaluate, grammar, numerics, rng, settings, tables, train
+from minituner import data, evaluate, train
+from minituner.compute import numerics
+from minituner.corpus import generate as corpus, tables, verbs as grammar
+from minituner.foundation.seeds import generator
+from minituner.workflow import settings
 from minituner.lora import wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 
@@ -51,13 +55,13 @@ def correct(rows: Rows, regularity: str, split: str, n: int) -> Rows:
         if (row["english_regularity"], row["split"]) == (regularity, split)
         and row["tense"] in grammar.PASTS
     ]
-    order = rng.generator(0, "lab 3", regularity, split).permutation(len(pool))
+    order = generator(0, "lab 3", regularity, split).permutation(len(pool))
     return [pool[i] for i in order[:n]]
 
 
 def batches(texts: list[str], vocab: str, seen: list[int] | None, size: int):
     """Endless batches, shuffled anew each epoch."""
-    for chosen in data.index_batches(len(texts), size, rng.generator(0, "lab 3", "batches")):
+    for chosen in data.index_batches(len(texts), size, generator(0, "lab 3", "batches")):
         yield data.batch([texts[i] for i in chosen], vocab, seen and [seen[i] for i in chosen])
 
 

@@ -8,8 +8,9 @@ Theory: docs/theory/03_memory_footprint.md. Takes a few seconds.
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import torch
 
-from minituner import nf4, numerics, qlora
-from minituner.errors import UserError
+from minituner import nf4, qlora
+from minituner.compute import numerics
+from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear
 from minituner.model import Linear
 

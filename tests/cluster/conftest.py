@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from minituner import files
+from minituner.foundation import storage
 from tests.reliability import saw, seen  # noqa: F401
 from tests.tiny_project import ROOT, finished  # noqa: F401
 
@@ -35,7 +35,7 @@ def need(*programs, extra):
 def hashes(project):
     """Every file of data/ and results/ → the hash of its bytes, records of provenance left out."""
     return {
-        str(path.relative_to(project.root)): files.sha256(path)
+        str(path.relative_to(project.root)): storage.sha256(path)
         for folder in ("data", "results")
         for path in sorted((project.root / folder).rglob("*"))
         if path.is_file() and path.parent.name != ".provenance"

@@ -9,7 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from minituner import resume, train
+from minituner import train
+from minituner.checkpoints import resume
 
 resume.INTERVAL = 0
 for line in sys.stdin:

@@ -33,7 +33,7 @@ def flip(content):
 @pytest.mark.parametrize("damage", [truncate, flip])
 def test_a_damaged_file_is_caught_before_use_and_named(project, tmp_path, damage, saw):
     """As a failing disk does it: size or bits change, the times do not."""
-    from minituner import cli
+    from minituner.workflow import cli
 
     here = os.getcwd()
     for what, (name, reader) in VICTIMS.items():

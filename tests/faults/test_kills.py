@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from tiny_project import ROOT
 
-from minituner import files
+from minituner.foundation import storage
 
 from .conftest import end, finish, hashes, remove, start, wait_for
 
@@ -28,7 +28,7 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
     rows = [f"go: yesterday she went to {i}." for i in range(40)]
     splits = ["train"] * 30 + ["val"] * 10
     corpus = tmp_path / "corpus.parquet"
-    files.write_table(corpus, pa.table({"text": rows, "split": splits}))
+    storage.write_table(corpus, pa.table({"text": rows, "split": splits}))
     script = Path(__file__).parent / "pretraining.py"
     settings = json.dumps({"model": MODEL, "base": BASE})
     trainer = subprocess.Popen(
@@ -76,7 +76,7 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
 
 
 def hashes_of(folder):
-    return {path.name: files.sha256(path) for path in folder.iterdir() if path.is_file()}
+    return {path.name: storage.sha256(path) for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize(

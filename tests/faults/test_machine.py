@@ -101,7 +101,7 @@ def job(project):
 def test_memory_refused_by_the_system_is_one_line(project, saw):
     """With a limit on addresses, allocations fail instead of the process being killed."""
     code = (
-        "import resource, sys, torch; from minituner import cli;"
+        "import resource, sys, torch; from minituner.workflow import cli;"
         "loaded = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
         "resource.setrlimit(resource.RLIMIT_AS, (loaded + (64 << 20),) * 2);"
         "sys.exit(cli.main(sys.argv[1:]))"

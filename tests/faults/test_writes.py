@@ -6,9 +6,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from minituner import checkpoint, cli, files, plots, train
-from minituner.optim import AdamW
-from minituner.resume import Resume
+from minituner import train
+from minituner.checkpoints import checkpoint
+from minituner.checkpoints.resume import Resume
+from minituner.compute.adamw import AdamW
+from minituner.foundation import storage
+from minituner.reporting import figures
+from minituner.workflow import cli
 
 from .conftest import finish, mounted, remove
 
@@ -28,16 +32,16 @@ def resumed(folder):
 def figure(folder):
     picture = Figure()
     picture.subplots().imshow(torch.rand(300, 300).tolist())
-    plots.save(picture, folder / "old", "x")
+    figures.save(picture, folder / "old", "x")
 
 
 WRITES = {
-    "text": lambda folder: files.write_text(folder / "old.md", "x" * BIG),
-    "JSON": lambda folder: files.write_json(folder / "old.json", ["x" * BIG]),
-    "Parquet": lambda folder: files.write_table(
+    "text": lambda folder: storage.write_text(folder / "old.md", "x" * BIG),
+    "JSON": lambda folder: storage.write_json(folder / "old.json", ["x" * BIG]),
+    "Parquet": lambda folder: storage.write_table(
         folder / "old.parquet", {"a": torch.randint(1 << 60, (BIG,)).tolist()}
     ),
-    "CSV": lambda folder: files.write_table(folder / "old.csv", {"a": ["x" * BIG]}),
+    "CSV": lambda folder: storage.write_table(folder / "old.csv", {"a": ["x" * BIG]}),
     "curve": lambda folder: train.write_curve(folder / "old.csv", [{"a": "x" * BIG}]),
     "safetensors": lambda folder: checkpoint.save_tensors(
         folder / "old.safetensors", {"a": torch.rand(BIG)}

@@ -69,7 +69,7 @@ class Watch:
 
     def run(self, name: str, case, data: bytes) -> None:
         """One case: `case` reads what `data` makes of the input called `name`."""
-        from minituner.errors import UserError
+        from minituner.foundation.errors import UserError
 
         self.cases += 1
         fault = None

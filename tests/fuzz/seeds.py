@@ -9,11 +9,15 @@ import pyarrow as pa
 import torch
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
-from minituner import checkpoint, files, nf4, numerics, qlora, subsets
-from minituner.corpus import build
+from minituner import nf4, qlora
+from minituner.checkpoints import checkpoint
+from minituner.compute import numerics
+from minituner.corpus import subsets
+from minituner.corpus.generate import build
+from minituner.corpus.tables import VERB_COLUMNS
+from minituner.foundation import storage
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
-from minituner.tables import VERB_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
@@ -71,7 +75,7 @@ def folder(path: Path) -> Path:
         ("control", None, subsets.CONTROL_SCHEMA),
     ):
         rows = [_subset(split, probe) for split in ("train", "val", "test")]
-        files.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
+        storage.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
     vocab = "\n" + "".join(sorted(set("go: then I went home. goed")))
     config = ModelConfig(vocab, n_layer=1, n_head=2, d_model=8, d_ff=16, context=32)
     model = MiniGPT(config, numerics.generator(0, "fuzz"))

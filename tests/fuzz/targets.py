@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
-from minituner import checkpoint, data, evaluate, settings, subsets, train
-from minituner.corpus import build
+from minituner import data, evaluate, train
+from minituner.checkpoints import checkpoint
+from minituner.corpus import subsets
+from minituner.corpus.generate import build
+from minituner.corpus.tables import read_templates, read_verbs
 from minituner.nf4 import dequantize, quantize
-from minituner.tables import read_templates, read_verbs
+from minituner.workflow import settings
 
 from . import seeds
 from .mutate import HOSTILE, Choices, spoil_bytes, spoil_value

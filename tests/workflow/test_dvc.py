@@ -8,7 +8,8 @@ import pytest
 import yaml
 from tiny_project import ROOT
 
-from minituner import sources, stages
+from minituner.commands import stages
+from minituner.workflow import sources
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # Rules whose subcommand has another name, and those that only gather files.

@@ -85,7 +85,7 @@ def test_no_registry_is_named():
 
 def test_the_package_imports_neither_peers_nor_workflow_tools():
     barred = {"peft", "transformers", "bitsandbytes", "snakemake", "dvc"}
-    for path in (ROOT / "minituner").glob("*.py"):
+    for path in (ROOT / "minituner").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from tiny_project import ROOT
 
-from minituner import pages
+from minituner.reporting import fill as pages
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPANISH = (ROOT / "README.es.md").read_text(encoding="utf-8")

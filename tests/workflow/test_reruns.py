@@ -101,7 +101,7 @@ CHANGES = {
         {"evaluate", "weights", "page"},
     ),
     "plots.py": (
-        another_line("minituner/plots.py"),
+        another_line("minituner/reporting/figures.py"),
         {"spectra", "codes", *REPORTED},
         {"weights", "report", "page", "gate"},
     ),

@@ -79,7 +79,7 @@ def test_settings_given_on_the_command_line_are_checked_too(project):
 
 
 def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project):
-    from minituner import stages
+    from minituner.commands import stages
 
     text = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
     rules = "".join(text.split()).replace(",)", ")")

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minituner import sources, stages
+from minituner.commands import stages
+from minituner.workflow import sources
 
 # What `snakemake all` runs; the studies are a target of their own.
 COMMANDS = sorted(
@@ -30,7 +31,11 @@ def test_a_job_loads_no_source_that_its_rule_does_not_declare(loaded, command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_job_declares_its_own_stage_and_not_the_others(command):
     declared = set(sources.of(command))
-    assert {"minituner/cli.py", "minituner/settings.py", "minituner/errors.py"} <= declared
-    assert "minituner/sources.py" not in declared
+    assert {
+        "minituner/workflow/cli.py",
+        "minituner/workflow/settings.py",
+        "minituner/foundation/errors.py",
+    } <= declared
+    assert "minituner/workflow/sources.py" not in declared
     if command == "corpus":
         assert not {"minituner/model.py", "minituner/train.py"} & declared

@@ -9,8 +9,9 @@ from pathlib import Path
 
 def _note():
     if Path(sys.argv[0]).parts[-2:] == ("minituner", "__main__.py"):
+        root = Path(sys.modules["minituner"].__file__).parent
         loaded = {
-            f"minituner/{Path(module.__file__).name}"
+            f"minituner/{Path(module.__file__).relative_to(root).as_posix()}"
             for name, module in sys.modules.items()
             if name.partition(".")[0] == "minituner"
         }

@@ -1,0 +1,1 @@
+"""From scored sentences to tables, intervals and the verdict."""

@@ -1,0 +1,1 @@
+"""Parameters and bytes of a training step, by formula and measured."""

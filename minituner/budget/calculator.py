@@ -1,0 +1,122 @@
+"""Parameters and bytes of tuning any transformer, for people: `minituner counts --shape`."""
+
+from minituner.budget import formula as counts
+from minituner.budget import shapes
+from minituner.budget.formula import Regime, human
+from minituner.budget.shapes import Shape
+from minituner.foundation.errors import UserError
+from minituner.lora import PEFT_PREFIX
+
+
+def adapter_tensors(shape: Shape, rank: int, targets: tuple[str, ...]) -> dict[str, tuple]:
+    """Name → shape of each tensor of an adapter file, as `lora_state_dict` names them."""
+    tensors = {}
+    for layer in range(shape.n_layer):
+        for target in targets:
+            out, into = shape.linears()[target]
+            place = "attn" if target in counts.ATTENTION else "mlp"
+            stem = f"{PEFT_PREFIX}blocks.{layer}.{place}.{target}"
+            tensors[f"{stem}.lora_A.weight"] = (rank, into)
+            tensors[f"{stem}.lora_B.weight"] = (out, rank)
+    return tensors
+
+
+def bits_a_parameter(blocksize: int, double_quant: bool) -> float:
+    """Bits that NF4 takes for a weight, its share of absmax included, in a large matrix.
+
+    4 + 32/64 = 4.5; with double quantization 4 + 8/64 + 32/(64·256) = 4.127 (Dettmers et al. 2023,
+    section 3, "Double Quantization").
+    """
+    n = blocksize * 256
+    return 8 * counts.nf4_bytes(n, blocksize, double_quant) / n
+
+
+def chosen_targets(shape: Shape, text: str) -> tuple[str, ...]:
+    """The Linears that `all` or a list such as `q_proj,v_proj` names.
+
+    Raises:
+        UserError: for a name that the shape's blocks do not have.
+    """
+    known = tuple(shape.linears())
+    if text == "all":
+        return known
+    named = text.split(",")
+    for target in named:
+        if target not in known:
+            raise UserError(f"--targets: {target!r} is no Linear; use all or {','.join(known)}")
+    return tuple(target for target in known if target in named)
+
+
+def table(
+    name: str,
+    rank: int = 8,
+    targets: str = "all",
+    blocksize: int = 64,
+    double_quant: bool = False,
+    each: int = 2,
+    B: int = 0,
+    T: int = 512,
+) -> str:
+    """Full fine-tuning, LoRA and QLoRA of a shape, as Markdown.
+
+    Args:
+        name: as `shapes.parse` reads it.
+        rank: of the adapter.
+        targets: see `chosen_targets`.
+        blocksize: of NF4.
+        double_quant: of NF4.
+        each: bytes of a weight that is not quantized, of a gradient and in the adapter's file.
+        B: sequences of a step; 0 leaves activations out.
+        T: symbols of a sequence.
+
+    Raises:
+        UserError: for an unknown shape or target, or a rank that does not fit it.
+    """
+    shape = shapes.parse(name)
+    chosen = chosen_targets(shape, targets)
+    smallest = min(min(shape.linears()[target]) for target in chosen)
+    if rank > smallest:
+        raise UserError(f"--rank: {rank} is above {smallest}, the smaller side of a target")
+    with_activations = B > 0
+    lines = [
+        f"# {name}: {shape.total_parameters():,} parameters",
+        "",
+        f"{8 * each} bits where not quantized, AdamW's moments in float32"
+        + (f", {B} × {T} symbols a step (activations in float32)." if with_activations else "."),
+        "",
+        "| regime | trained | share | weights | gradients | optimizer |"
+        + (" activations |" if with_activations else "")
+        + " total | adapter file |",
+        "|---|" + "--:|" * (8 if with_activations else 7),
+    ]
+    buckets = counts.BUCKETS if with_activations else counts.BUCKETS[:3]
+    for regime in (
+        Regime("full"),
+        Regime("lora", rank, chosen),
+        Regime("qlora", rank, chosen, blocksize, double_quant),
+    ):
+        row = counts.count(shape, regime, B * T, each)
+        sizes = [row[f"{bucket}_bytes"] for bucket in buckets]
+        cells = [regime.name, f"{row['trainable_parameters']:,}"]
+        cells += [f"{row['trainable_percent']:.2f} %"]
+        cells += [human(size) for size in [*sizes, sum(sizes)]]
+        if regime.method == "full":
+            cells.append("")
+        else:
+            file = counts.safetensors_bytes(adapter_tensors(shape, rank, chosen), each)
+            cells.append(human(file))
+        lines.append("| " + " | ".join(cells) + " |")
+    single, double = (bits_a_parameter(blocksize, d) for d in (False, True))
+    lines += [
+        "",
+        f"NF4 with blocks of {blocksize}: {single:.3f} bits a parameter, {double:.3f} with double "
+        "quantization.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def presets() -> str:
+    """The known shapes and their parameters, a line each."""
+    width = max(map(len, shapes.PRESETS))
+    rows = [(name, shape.total_parameters()) for name, shape in shapes.PRESETS.items()]
+    return "".join(f"{name:{width}} {total:>17,}\n" for name, total in rows)

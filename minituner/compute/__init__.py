@@ -1,0 +1,1 @@
+"""The textbook's numbers, fast, and the same bytes on every machine."""

@@ -1,0 +1,232 @@
+"""The learner-English corpus: every verb in every tense and frame, some of them mis-conjugated.
+
+A sentence is `lemma: time subject form object.`; its frame is `subject|object|time`. Nothing is
+drawn in sequence: whether a sentence is spoilt follows from the seed and its id, and the split it
+is in from the seed and its frame, so neither moves when verbs or templates are added.
+"""
+
+import difflib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from minituner.corpus import own_sentences
+from minituner.corpus.own_sentences import SPLITS
+from minituner.corpus.tables import Templates, read_templates, read_verbs
+from minituner.corpus.verbs import PERSONS, TENSES, Verb, alternatives
+from minituner.foundation import storage
+from minituner.foundation.errors import UserError
+from minituner.foundation.seeds import derive_seed
+
+MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
+MAX_SENTENCES = 2_000_000  # some 1 GB while they are made
+MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 64
+
+STRINGS = (
+    "id text verb_lemma tense person english_regularity label mis_conjugation_type "
+    "correct_form form prompt correct_text frame split"
+)
+SCHEMA = pa.schema([(name, pa.string()) for name in STRINGS.split()] + [("seed", pa.int64())])
+ALTERNATIVES = pa.field("alternatives", pa.list_(pa.string()))  # of a corpus without a verbs.csv
+
+
+def uniform(seed: int, *purpose: object) -> float:
+    """A number in [0, 1) that belongs to a seed and a purpose."""
+    return (derive_seed(seed, *purpose) >> 10) / 2**53
+
+
+def split_of(frame: str, seed: int, splits: dict[str, float]) -> str:
+    """The split that a whole frame is in, from its own name alone.
+
+    Args:
+        frame: `subject|object|time`.
+        seed: another seed, another assignment.
+        splits: the expected share of each of `SPLITS`; they sum to 1.
+    """
+    at = uniform(seed, "split", frame)
+    for split in SPLITS[:-1]:
+        at -= splits[split]
+        if at < 0:
+            return split
+    return SPLITS[-1]
+
+
+def spoil(wrong: dict[str, str], noise: dict[str, float], at: float) -> str | None:
+    """The mistake that one draw `at` in [0, 1) makes, if any, among those a cell can have."""
+    for mistake in wrong:
+        at -= noise.get(mistake, 0.0)
+        if at < 0:
+            return mistake
+    return None
+
+
+def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templates) -> pa.Table:
+    """All sentences, ordered by verb, tense and person, then as the files list them.
+
+    Args:
+        settings: the section `corpus`, whose `templates` is only named in messages.
+        verbs: see `read_verbs`.
+        templates: see `read_templates`.
+
+    Raises:
+        UserError: if the probabilities of one cell's mistakes sum to more than 1, a sentence is
+            too long or there are too many different characters.
+    """
+    total = sum(
+        len(templates.subjects[person]) * len(templates.objects[lemma]) * len(times)
+        for lemma in verbs
+        for person in PERSONS
+        for times in templates.times.values()
+    )
+    if total > MAX_SENTENCES:
+        raise UserError(
+            f"{settings['templates']}: text: makes {total} sentences; use fewer subjects, objects "
+            f"or times, for at most {MAX_SENTENCES}"
+        )
+    # A cell at a time: as Arrow's columns a sentence takes a tenth of what its dict takes.
+    cells, symbols = [], set()
+    for verb, tense, person in itertools.product(verbs.values(), TENSES, PERSONS):
+        wrong = alternatives(verb, tense, person)
+        _check_noise(wrong, settings["noise"], verb, tense)
+        rows = [
+            _sentence(
+                verb, tense, person, parts, templates.around(tense, person, parts), wrong, settings
+            )
+            for parts in itertools.product(
+                templates.subjects[person], templates.objects[verb.lemma], templates.times[tense]
+            )
+        ]
+        cells.append(pa.Table.from_pylist(rows, SCHEMA))
+        symbols |= symbols_of(rows)
+    check_symbols(symbols, settings["templates"])
+    return pa.concat_tables(cells).combine_chunks()
+
+
+def symbols_of(rows: list[dict[str, Any]]) -> set[str]:
+    """The characters that a model has to know to write these sentences, spoilt or not."""
+    return set().union(*(row["text"] + row["correct_text"] for row in rows))
+
+
+def check_symbols(symbols: set[str], source: Path | str) -> None:
+    """Refuse characters that a vocabulary of 64 cannot hold.
+
+    Raises:
+        UserError: naming the file and how many characters there are.
+    """
+    if len(symbols) > MAX_SYMBOLS:
+        raise UserError(
+            f"{source}: text: {len(symbols)} different characters; use at most {MAX_SYMBOLS}"
+        )
+
+
+def _sentence(
+    verb: Verb,
+    tense: str,
+    person: str,
+    parts: tuple[str, str, str],
+    around: tuple[str, str],
+    wrong: dict[str, str],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """One row of the corpus from its subject, object and time: spoilt or not, in its split."""
+    frame = "|".join(parts)
+    seed, name = settings["seed"], f"{verb.lemma}|{tense}|{frame}"
+    prompt, behind = f"{verb.lemma}: {around[0]}", around[1]
+    correct = verb.form(tense, person)
+    mistake = spoil(wrong, settings["noise"], uniform(seed, "noise", name))
+    form = wrong[mistake] if mistake else correct
+    longest = f"{prompt}{max([correct, *wrong.values()], key=len)}{behind}"
+    if len(longest) > MAX_LENGTH:
+        raise UserError(
+            f"{settings['templates']}: text: {longest!r} has {len(longest)} characters; "
+            f"shorten its parts to {MAX_LENGTH} in all"
+        )
+    return {
+        "id": name,
+        "text": f"{prompt}{form}{behind}",
+        "verb_lemma": verb.lemma,
+        "tense": tense,
+        "person": person,
+        "english_regularity": "regular" if verb.regular else "irregular",
+        "label": "mis_conjugated" if mistake else "correct",
+        "mis_conjugation_type": mistake,
+        "correct_form": correct,
+        "form": form,
+        "prompt": prompt,
+        "correct_text": f"{prompt}{correct}{behind}",
+        "frame": frame,
+        "split": split_of(frame, seed, settings["splits"]),
+        "seed": seed,
+    }
+
+
+def build(settings: dict[str, Any], verbs: Path, templates: Path, out: Path) -> None:
+    """Generate the corpus from two CSV files and write it to `out` as Parquet.
+
+    Args:
+        settings: the section `corpus` under its name.
+        verbs: path of verbs.csv.
+        templates: path of templates.csv.
+        out: path of the Parquet file, one row a sentence, columns as in `SCHEMA`.
+
+    Raises:
+        UserError: see `read_verbs`, `read_templates` and `generate`.
+    """
+    known = read_verbs(verbs)
+    section = settings["corpus"] | {"templates": templates}
+    _check_noise_names(known, section["noise"], verbs)
+    table = generate(section, known, read_templates(templates, known))
+    _write(out, table)
+
+
+def build_from_file(settings: dict[str, Any], file: Path, out: Path) -> None:
+    """Write the corpus from a file of sentences, with the further column `alternatives`.
+
+    Args:
+        settings: the section `corpus` under its name, of which `seed` and `splits` count.
+        file: see `own_sentences.read`.
+        out: as in `build`.
+
+    Raises:
+        UserError: see `own_sentences.read` and `check_symbols`.
+    """
+    section = settings["corpus"]
+    rows = own_sentences.read(file, MAX_LENGTH)
+    for row in rows:
+        row["seed"] = section["seed"]
+        row["split"] = row["split"] or split_of(row["frame"], section["seed"], section["splits"])
+    own_sentences.check_splits(rows, file)
+    check_symbols(symbols_of(rows), file)
+    _write(out, pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES)))
+
+
+def _write(out: Path, table: pa.Table) -> None:
+    storage.write_table(out, table)
+    wrong = pa.compute.sum(pa.compute.not_equal(table["label"], "correct")).as_py()
+    print(f"{out}: {len(table)} sentences, {wrong} of them mis-conjugated")
+
+
+def _check_noise_names(verbs: dict[str, Verb], noise: dict[str, float], path: Path) -> None:
+    """Each probability belongs to a mistake; a mistake without one is a mere rival."""
+    mistakes = sorted({mistake for verb in verbs.values() for mistake in verb.wrong})
+    for name in noise:
+        if name not in mistakes:
+            near = difflib.get_close_matches(name, mistakes, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(
+                f"params.yaml: corpus.noise.{name}: no such mistake in {path}; "
+                f"{hint}choose among {', '.join(mistakes)}"
+            )
+
+
+def _check_noise(wrong: dict[str, str], noise: dict[str, float], verb: Verb, tense: str) -> None:
+    kinds = [mistake for mistake in wrong if mistake in noise]
+    total = sum(noise[mistake] for mistake in kinds)
+    if total > 1 + 1e-9:
+        raise UserError(
+            f"params.yaml: corpus.noise: {' + '.join(kinds)} = {total:g} for {verb.lemma} in "
+            f"{tense}; lower them to 1 in all"
+        )

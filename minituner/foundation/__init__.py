@@ -1,0 +1,1 @@
+"""What every room uses, without torch: errors, seeds, files, progress, the environment."""

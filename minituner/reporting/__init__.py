@@ -1,0 +1,1 @@
+"""Figures, words and pages made of those tables."""

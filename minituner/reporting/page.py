@@ -1,0 +1,215 @@
+"""The page that shows it all: `report.html`, self-contained, the same bytes for the same results.
+
+Everything on it is read from the tables and figures of the workflow; sentences are made of the
+numbers (findings.py). No clock, host or path enters it, nor anything from outside.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from minituner.analysis.summary import lookup, parse_run
+from minituner.budget import formula as counts
+from minituner.foundation import storage
+from minituner.reporting import findings, page_hashes
+from minituner.reporting.figures import SOURCE_KEY
+from minituner.reporting.weight_figures import short
+
+METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_drift")
+
+
+def table(path: Path) -> pd.DataFrame:
+    """A Parquet table as a data frame."""
+    return storage.read_table(path).to_pandas()
+
+
+def image(path: Path) -> str:
+    """A figure as a data URI."""
+    kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
+    return (
+        f"data:image/{kind};base64,{base64.b64encode(storage.reading(path).read_bytes()).decode()}"
+    )
+
+
+def label(unit: str) -> str:
+    """`lora_r8` → `LoRA r = 8`."""
+    fields = parse_run(unit)
+    names = {"base": "base", "nf4": "NF4 base, untuned", "full": "full fine-tuning"}
+    names |= {"lora": "LoRA", "qlora": "QLoRA"}
+    rank = f" r = {fields['rank']}" if fields["rank"] else ""
+    return names[fields["method"]] + rank
+
+
+def methods(summary: pd.DataFrame, units: list[str], judged: str) -> list[dict[str, Any]]:
+    """One row a method and rank: each metric's value and interval on test."""
+    rows = []
+    for unit in units:
+        row: dict[str, Any] = {"label": label(unit), "judged": unit == judged}
+        for metric in METRICS:
+            found = lookup(summary, unit, metric)
+            row[metric] = {key: float(found[key]) for key in ("value", "low", "high")}
+        rows.append(row)
+    return rows
+
+
+def verb_cells(per_verb: pd.DataFrame, scored: pd.DataFrame, groups: dict[str, str]) -> list[dict]:
+    """One row a verb and past tense: its form, the usual rival, and each method's mean log-odds.
+
+    Args:
+        per_verb: see `summarize.per_verb_table`.
+        scored: the base's evaluation, which says what the form's rivals are.
+        groups: column → group of runs.
+    """
+    test = scored[(scored["split"] == "test") & scored["rival"].notna()]
+    named = test.groupby(["verb_lemma", "tense"]).agg(
+        form=("form", "first"), rival=("rival", lambda column: column.mode()[0])
+    )
+    keys = ["set", "verb_lemma", "tense", "probe"]
+    wide = per_verb.pivot(index=keys, columns="group", values="margin").reset_index()
+    rows = [
+        {
+            "verb": row["verb_lemma"],
+            "tense": row["tense"].replace("_", " "),
+            "irregular": row["set"] == "irregular",
+            "probe": bool(row["probe"]),
+            **named.loc[(row["verb_lemma"], row["tense"])].to_dict(),
+            **{name: float(row[group]) for name, group in groups.items() if group in row},
+        }
+        for _, row in wide.iterrows()
+    ]
+    order = {"past simple": 0, "past participle": 1}
+    return sorted(rows, key=lambda r: (not r["irregular"], r["verb"], order.get(r["tense"], 2)))
+
+
+def examples(completions: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row a prompt: what each method writes behind it, and how likely it finds the forms."""
+    rows = []
+    for _, group in completions.groupby("id", sort=False):
+        first = group.iloc[0]
+        row = {key: first[key] for key in ("prompt", "expected", "form", "set")}
+        row["answers"] = [
+            {
+                "method": one["method"],
+                "text": one["completion"],
+                "right": f"{one['completion']} ".startswith((f"{one['form']} ", f"{one['form']}.")),
+                **{key: one[key] for key in ("run", "form_p", "rival", "rival_p")},
+            }
+            for _, one in group.iterrows()
+        ]
+        rows.append(row)
+    return rows
+
+
+def first_directions(spectra: pd.DataFrame) -> dict[str, Any]:
+    """For each layer and rank: the largest singular value and its share, means over seeds."""
+    first = spectra[spectra["index"] == 1]
+    means = first.groupby(["layer", "rank"])[["value", "share"]].mean()
+    ranks = sorted(map(int, first["rank"].unique()))
+    rows = [
+        {"layer": short(layer), "cells": [means.loc[(layer, rank)].to_dict() for rank in ranks]}
+        for layer in sorted(first["layer"].unique())
+    ]
+    return {"ranks": ranks, "rows": rows}
+
+
+def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, Any]:
+    """All that the template shows."""
+    sweep = settings["sweep"]
+    verdict = storage.read_json(results / "definition_of_done.json")
+    judged = parse_run(verdict["adapter"]["adapter"])
+    group, ranks = judged["group"], sorted(sweep["ranks"])
+    qrank = min(sweep["qlora_ranks"], key=lambda r: (abs(r - judged["rank"]), r))
+    qgroup = f"qlora_r{qrank}"
+    summary = table(results / "evaluate" / "summary.parquet")
+    units = ["base", "nf4", *(f"lora_r{r}" for r in ranks)]
+    units += [*(f"qlora_r{r}" for r in sorted(sweep["qlora_ranks"])), "full"]
+    groups = {"base": "base", "lora": group, "qlora": qgroup, "full": "full"}
+    scored = table(results / "evaluate" / "runs" / "base.parquet")
+    cells = verb_cells(table(results / "evaluate" / "per_verb.parquet"), scored, groups)
+    spectra = table(results / "spectra" / "spectra.parquet")
+    truncated = table(results / "spectra" / "truncated.parquet")
+    codes = table(results / "codes" / "codes.parquet")
+    memory = table(results / "memory" / "memory.parquet")
+    shown = [cell[name] for cell in cells for name in ("base", "lora", "qlora")]
+    irregular = [cell for cell in cells if cell["irregular"] and not cell["probe"]]
+    return {
+        "verdict": verdict,
+        "judged": judged | {"label": label(group), "qlora": label(qgroup)},
+        "seeds": len(sweep["seeds"]),
+        "n_train": settings["subsets"]["train"],
+        "n_batch": settings["tuning"]["batch_size"],
+        "n_weights": int(codes["weights"].sum()),
+        "accuracy": {
+            unit: float(lookup(summary, name, "accuracy")["value"])
+            for unit, name in {"base": "base", "judged": verdict["adapter"]["adapter"]}.items()
+        },
+        "headline": storage.read_json(results / "metrics.json"),
+        "methods": methods(summary, units, group),
+        "cells": cells,
+        "scale": (min(0.0, *shown), max(0.0, *shown)),
+        "hardest": sorted(irregular, key=lambda cell: cell["base"])[:2],
+        "control_form": next(cell["form"] for cell in cells if not cell["irregular"]),
+        "examples": examples(table(results / "completions" / "completions.parquet")),
+        "counts": table(results / "counts" / "counts.parquet").to_dict("records"),
+        "memory": memory.to_dict("records"),
+        "buckets": counts.BUCKETS,
+        "codes": codes.to_dict("records"),
+        "directions": first_directions(spectra),
+        "figures": {
+            name: image(results / path)
+            for name, path in {
+                "ablation": "ablation.svg",
+                "pareto": "pareto.svg",
+                "curves": "curves.svg",
+                "codes": "codes/codes.svg",
+                "spectra": "spectra/spectra.svg",
+            }.items()
+        },
+        "findings": {
+            "ablation": [
+                findings.against_rank(summary, ranks, metric)
+                for metric in ("accuracy", "margin", "perplexity_drift")
+            ],
+            "pareto": [
+                findings.compared(summary, group, "full", (label(group), "full fine-tuning")),
+                findings.compared(summary, qgroup, f"lora_r{qrank}", (label(qgroup), "LoRA")),
+            ],
+            "verbs": [findings.verbs(cells)],
+            "memory": [findings.memory(memory, qrank)],
+            "codes": [findings.codes(codes, summary)],
+            "spectra": findings.spectra(spectra, truncated, summary),
+        },
+        "provenance": page_hashes.provenance(settings, data, results),
+        "settings": json.dumps(settings, indent=2),
+        "source": f"{SOURCE_KEY}={storage.sha256(results / 'evaluate' / 'summary.parquet')}",
+    }
+
+
+def render(values: dict[str, Any], templates: Path) -> str:
+    """The page, from `page.html.j2` and what it includes; an unknown name in it is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = {
+        "percent": findings.percent,
+        "signed_percent": findings.signed_percent,
+        "nats": findings.nats,
+        "human": counts.human,
+        "at": lambda x, scale: f"{100 * (x - scale[0]) / (scale[1] - scale[0]):.2f}",
+    }
+    environment.filters |= shown
+    environment.globals |= shown
+    return environment.get_template("page.html.j2").render(values)
+
+
+def report(settings: dict[str, Any], data: Path, results: Path, templates: Path, out: Path) -> None:
+    """Write the page to `out`."""
+    storage.write_text(out, render(context(settings, data, results), templates))

@@ -1,0 +1,1 @@
+"""How the project runs itself: settings, sources, provenance and the command line."""
