@@ -1,26 +1,15 @@
-# minituner: `make` alone lists the targets. Each does its own set-up.
-#
-# torch's default Linux wheel is the large CUDA build; the CPU build does as well here:
-#   PIP_EXTRA_INDEX_URL=<PyTorch's CPU index> make all
+# minituner: `make` alone lists the targets. Each does its own set-up (requirements/install.mk).
 
-PYTHON ?= python3
 EXAMPLE ?= examples/spanish
-BIN := $(CURDIR)/.venv/bin
-STAMP := .venv/.installed
-PEERS := .venv/.peers
-REMOTES := .venv-remotes/.installed
-# Snakemake's and DVC's jobs find their programs through PATH.
-ENV := PATH="$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/.venv-remotes$${PYTHONPATH:+:$$PYTHONPATH}"
-
-FREEZE := .venv-lock/bin/python -m pip list --format freeze --exclude pip \
-    --exclude minituner | sed 's/+.*//'
 
 .DEFAULT_GOAL := help
-.PHONY: help all example test lint fuzz reliability audit peers slurm remotes services cluster \
-    reproduce record push pull sync remote lock deps clean
+.PHONY: help all example test lint reproduce record push pull sync remote deps clean
+
+include requirements/install.mk
+-include tests/Makefile
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 all: $(STAMP) ## make every result and judge it by the definition of done
 	@$(ENV) snakemake all; status=$$?; \
@@ -38,39 +27,12 @@ example: $(STAMP) ## the same experiment with a corpus of your own, EXAMPLE=exam
 test: lint ## lint, unit tests, and a small run of the whole workflow
 	@$(ENV) pytest -q --numprocesses auto --dist loadfile -m 'not slow'
 
-lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
+lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
 	@$(ENV) ruff check .
 	@$(ENV) ruff format --check .
+	@$(ENV) lint-imports --no-logo
 	@$(ENV) snakefmt --check Snakefile rules
 	@$(ENV) snakemake --lint
-
-# Drawn at random first, then steered by coverage; the page counts both.
-fuzz: $(STAMP) .venv-fuzz/.installed ## 100,000 spoilt inputs for the parsers (20 minutes); counts in tests/fuzz
-	@$(ENV) nice python -m tests.fuzz --cases 50000 --out tests/fuzz/drawn.json
-	@$(ENV) PYTHONPATH=.venv-fuzz nice python -m tests.fuzz --cases 50000 --guided --out tests/fuzz/guided.json
-
-reliability: $(STAMP) ## inject every fault, as root for disks and memory; writes docs/reliability.md
-	@$(ENV) pytest -q tests/faults --page
-
-audit: $(STAMP) .venv-audit/.installed ## look the pinned packages up among known vulnerabilities, where the index answers
-	@$(ENV) PYTHONPATH=.venv-audit python -m tests.audit
-
-peers: $(PEERS) ## add PEFT, transformers and bitsandbytes, which tests compare with
-
-slurm: .venv-slurm/.installed ## add Snakemake's executor for Slurm, in .venv-slurm (docs/cluster.md)
-
-remotes: $(REMOTES) ## add DVC's stores at ssh:// and webdav://, in .venv-remotes
-
-cluster: $(STAMP) slurm remotes services ## test a real Slurm and stores on real servers, as root on Debian; writes there too
-	@$(ENV) pytest -q tests/cluster --page
-
-# Installed, not started (RUNLEVEL): the tests start their own, in folders of their own.
-services:
-	@(for name in munged slurmctld slurmd sbatch /usr/sbin/sshd; do command -v $$name || exit; done) \
-	    > /dev/null || { apt-get -q update && RUNLEVEL=1 apt-get -q install --yes \
-	        --no-install-recommends munge slurmctld slurmd slurm-client openssh-server; \
-	    } > .apt.log 2>&1 || \
-	    echo "cluster: Debian's Slurm or sshd cannot be had here (.apt.log); its tests are skipped"
 
 reproduce: $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
 	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"
@@ -109,49 +71,8 @@ ifdef REMOTE
 	@$(ENV) dvc remote modify --local local url "$(if $(findstring ://,$(REMOTE)),$(REMOTE),$(abspath $(REMOTE)))"
 endif
 
-# The lock of an extra holds what it adds to requirements.lock.
-lock: ## write all lock files anew from pyproject.toml
-	rm -rf .venv-lock
-	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
-	{ sed -n '/^#/p' requirements.lock; $(FREEZE); } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
-	set -e; for extra in peers slurm remotes fuzz audit; do \
-	    lock=requirements-$$extra.lock; \
-	    .venv-lock/bin/python -m pip install --quiet --constraint requirements.lock ".[$$extra]"; \
-	    { sed -n '/^#/p' $$lock; \
-	      $(FREEZE) | grep --invert-match --line-regexp --fixed-strings --file requirements.lock; \
-	    } > $$lock.new; \
-	    mv $$lock.new $$lock; \
-	    .venv-lock/bin/python -m pip uninstall --quiet --yes --requirement $$lock; \
-	done
-	rm -rf .venv-lock
-
 deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
 	@$(BIN)/python -m minituner.workflow.sources
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
 	git clean -fdXq -- data results logs dvc_plots .snakemake examples
-
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "minituner: error: $(PYTHON) is missing or older than 3.11; name a newer one:" \
-	        "make PYTHON=python3.12" >&2; exit 1; }
-	@echo "installing the pinned environment into .venv …"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
-
-$(PEERS): requirements-peers.lock $(STAMP)
-	@echo "adding PEFT, transformers and bitsandbytes to .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
-	@touch $@
-
-# Beside .venv, not in it. With Slurm's executor installed and no controller to answer, each call of
-# snakemake takes 11 s.
-.venv-%/.installed: requirements-%.lock $(STAMP)
-	@echo "installing the packages of the extra $* into $(@D) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
-	    --target $(@D) -r $<
-	@touch $@

@@ -8,7 +8,7 @@ min_version("9.0")
 report: "report/workflow.rst"
 
 
-include: "rules/check.smk"
+include: "rules/guards/start.smk"
 
 
 configfile: "params.yaml"
@@ -23,28 +23,26 @@ wildcard_constraints:
     run=r"base|nf4|full_s\d+|(lora|qlora)_r\d+_s\d+",
 
 
-include: "rules/corpus.smk"
-include: "rules/subsets.smk"
-include: "rules/base.smk"
-include: "rules/counts.smk"
-include: "rules/train.smk"
-include: "rules/quantize.smk"
-include: "rules/qlora.smk"
-include: "rules/memory.smk"
-include: "rules/evaluate.smk"
-include: "rules/plot.smk"
-include: "rules/weights.smk"
-include: "rules/done.smk"
-include: "rules/page.smk"
-include: "rules/docs.smk"
-include: "rules/memory_scaling.smk"
-include: "rules/parity.smk"
-include: "rules/reproducibility.smk"
-include: "rules/benchmarks.smk"
-include: "rules/science.smk"
-include: "rules/scale.smk"
-include: "rules/guard.smk"
-include: "rules/stop.smk"
+include: "rules/experiment/corpus.smk"
+include: "rules/experiment/base.smk"
+include: "rules/experiment/counts.smk"
+include: "rules/experiment/train.smk"
+include: "rules/experiment/qlora.smk"
+include: "rules/experiment/evaluate.smk"
+include: "rules/experiment/weights.smk"
+include: "rules/experiment/verdict.smk"
+include: "rules/experiment/page.smk"
+include: "rules/studies/science.smk"
+include: "rules/studies/memory_scaling.smk"
+include: "rules/studies/benchmarks.smk"
+
+
+rule all:
+    """The definition of done, with every table and figure."""
+    default_target: True
+    input:
+        "results/gate.txt",
+        REPORTS,
 
 
 localrules:
@@ -54,9 +52,6 @@ localrules:
     docs,
 
 
-rule all:
-    """The definition of done, with every table and figure."""
-    default_target: True
-    input:
-        "results/gate.txt",
-        REPORTS,
+include: "rules/every_rule.smk"
+include: "rules/guards/foreign.smk"
+include: "rules/guards/stop.smk"

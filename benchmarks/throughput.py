@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minituner.foundation import storage
+import yaml
+
 from minituner.foundation.errors import UserError
 
 RUNS, CORES = 10_000, 16  # runs; slots a node
 QUEUE, POLL = 100, 5.0  # as in profiles/slurm
 NODES, GROUPS = (1, 4, 16, 64, 256), (1, 10, 100)
+RESOURCES = ("mem_mb", "runtime")
 MEMORY, TIME = 1.5, 10  # what is asked for at the first try, as a multiple of the most measured
 
 
@@ -78,7 +80,7 @@ def measured(folder: Path) -> dict[str, list[dict[str, float]]]:
     Raises:
         UserError: if there are none, or one is not such a file.
     """
-    found: dict[str, list[dict[str, float]]] = {}
+    jobs: dict[str, list[dict[str, float]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         lines = path.read_text(encoding="utf-8").splitlines()
         try:
@@ -89,14 +91,11 @@ def measured(folder: Path) -> dict[str, list[dict[str, float]]]:
                 f"{path}: no benchmark of Snakemake's; delete it and run snakemake --forceall all"
             ) from None
         inner = path.relative_to(folder).parts[:-1]
-        rule = inner[0] if inner else path.stem
-        if rule == "train" and path.stem.startswith("full"):
-            rule = "train_full"
-        found.setdefault(rule, []).append(values)
+        jobs.setdefault(inner[0] if inner else path.stem, []).append(values)
     for rule in ("train", "evaluate"):
-        if rule not in found:
+        if rule not in jobs:
             raise UserError(f"{folder}: no benchmark of {rule}; run snakemake --forceall all first")
-    return found
+    return jobs
 
 
 def needed(jobs: Sequence[dict[str, float]], own_mb: float) -> tuple[int, int]:
@@ -110,14 +109,25 @@ def needed(jobs: Sequence[dict[str, float]], own_mb: float) -> tuple[int, int]:
 
 
 def declared(folder: Path) -> dict[str, tuple[int, int]]:
-    """Rule → the MB and minutes that it asks for at the first try."""
-    found = {}
-    for path in sorted(folder.glob("*.smk")):
-        for name, body in re.findall(r"(?ms)^rule (\w+):(.*?)(?=^rule |\Z)", path.read_text()):
-            asked = [re.search(rf"{key}=grown\((\d+)\)", body) for key in ("mem_mb", "runtime")]
-            if all(asked):
-                found[name] = tuple(int(match[1]) for match in asked)
-    return found
+    """Rule that runs a command → the MB and minutes that it asks for at the first try.
+
+    What a rule does not say stands in `profiles/default/config.yaml` beside the folder of rules.
+    """
+    profile = folder.parent / "profiles" / "default" / "config.yaml"
+    defaults = yaml.safe_load(profile.read_text(encoding="utf-8"))["default-resources"]
+    asked = {}
+    for path in sorted(folder.rglob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        for name, body in re.findall(r"(?ms)^rule (\w+):(.*?)(?=^rule |\Z)", text):
+            if re.search(r"(?m)^    shell:", body):
+                asked[name] = tuple(_asked(body, key, defaults[key]) for key in RESOURCES)
+    return asked
+
+
+def _asked(rule: str, key: str, default: str) -> int:
+    """What a rule asks for at the first try; each retry asks for as much again."""
+    said = re.search(rf"{key}=grown\((\d+)\)", rule) or re.fullmatch(r"attempt \* (\d+)", default)
+    return int(said[1])
 
 
 def costs_of(executor: dict[str, float], work: float) -> Costs:
@@ -131,17 +141,15 @@ def costs_of(executor: dict[str, float], work: float) -> Costs:
     return Costs(work, start, 2 * member, executor["submit_s"], POLL)
 
 
-def report(benchmarks: Path, overhead: Path, rules: Path, out: Path) -> None:
-    """Write the page.
+def page(benchmarks: Path, overhead: dict[str, Any], rules: Path) -> str:
+    """The page.
 
     Args:
         benchmarks: folder of Snakemake's benchmark files.
         overhead: what `benchmarks/cluster` measured.
         rules: folder of the rules, for what they ask for.
-        out: the page.
     """
-    jobs, added = measured(benchmarks), storage.read_json(overhead)
-    storage.write_text(out, as_markdown(jobs, added, declared(rules)))
+    return as_markdown(measured(benchmarks), overhead, declared(rules))
 
 
 def as_markdown(
@@ -163,10 +171,10 @@ def as_markdown(
         "",
         f"A rule asks for {MEMORY} × the largest peak and the memory of the two Snakemakes around "
         f"a job on a cluster, {added['snakemake_mb']:.0f} MB each, in steps of 500 MB; and for "
-        f"{TIME} × the longest time, in steps of 5 minutes. Each retry asks for as much again "
-        "(`grown` in `rules/common.smk`). Times are core-seconds, which other work does not "
-        "stretch. `threads` are the `shards` of `params.yaml`, 1 for a run: a sweep is parallel by "
-        "itself.",
+        f"{TIME} × the longest time, in steps of 5 minutes. What a rule does not say stands in "
+        "`profiles/default`. Each retry asks for as much again (`grown` in `rules/common.smk`). "
+        "Times are core-seconds, which other work does not stretch. `threads` are the `shards` of "
+        "`params.yaml`, 1 for a run: a sweep is parallel by itself.",
         "",
         "| rule | jobs | longest, core-s | peak, MB | mem_mb: needed | asked for "
         "| runtime, min: needed | asked for |",
@@ -213,11 +221,11 @@ def as_markdown(
     ]
     for nodes in NODES:
         for group in GROUPS:
-            found = simulate(RUNS, group, nodes * CORES, 2 * nodes * CORES, costs)
-            hours = found.makespan / 3600
+            outcome = simulate(RUNS, group, nodes * CORES, 2 * nodes * CORES, costs)
+            hours = outcome.makespan / 3600
             lines.append(
-                f"| {nodes} | {group} | {found.jobs:,} | {hours:.2f} | {nodes * hours:.1f} "
-                f"| {found.efficiency:.0%} | {RUNS * work / 3600 / nodes / CORES:.2f} |"
+                f"| {nodes} | {group} | {outcome.jobs:,} | {hours:.2f} | {nodes * hours:.1f} "
+                f"| {outcome.efficiency:.0%} | {RUNS * work / 3600 / nodes / CORES:.2f} |"
             )
     few = simulate(RUNS, 10, NODES[-1] * CORES, QUEUE, costs)
     lines += [

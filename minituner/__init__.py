@@ -1,5 +1,5 @@
 """LoRA and QLoRA on a GPT small enough to study."""
 
-from minituner.foundation import environment as pinning
+from minituner.foundation import environment
 
-pinning.pin_environment()
+environment.pin_environment()

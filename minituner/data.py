@@ -3,18 +3,16 @@
 A sentence is framed by newlines, the symbol with id 0: `⏎go: yesterday she went to school.⏎`.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from minituner.compute.sequences import ROWS, Packed, pack
 from minituner.foundation.errors import UserError
+from minituner.model import IGNORE
 
 BOUNDARY = "\n"  # begins and ends each sentence; also the padding, which no loss looks at
-IGNORE = -100  # torch's cross_entropy skips targets with this value
 
 
 def vocabulary(texts: Sequence[str]) -> str:
@@ -48,6 +46,11 @@ def completion(text: str, prompt: str, form: str) -> tuple[str, int]:
     return prompt + form + closing, len(form) + 1
 
 
+def completions(rows: Iterable[dict[str, Any]]) -> list[tuple[str, int]]:
+    """`completion` of each row of a subset, from its columns `text`, `prompt` and `form`."""
+    return [completion(row["text"], row["prompt"], row["form"]) for row in rows]
+
+
 def batch(
     texts: Sequence[str], vocab: str, seen: Sequence[int] | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,6 +61,9 @@ def batch(
         vocab: see `vocabulary`.
         seen: for each text how many of its last symbols the loss sees; None adds the closing
             boundary to each text and shows all.
+
+    Raises:
+        UserError: if there is no text, or one holds a character that the vocabulary lacks.
     """
     if not texts:
         raise UserError("no sentence in a split; make the corpus and its subsets again")
@@ -74,44 +80,12 @@ def batch(
     return ids, targets
 
 
-def needed_lengths(targets: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B,): how many symbols each sequence has up to its last target."""
-    return ((targets != IGNORE) * torch.arange(1, targets.shape[1] + 1)).amax(1)
-
-
-def needed(
-    ids: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor | Packed, torch.Tensor | None, torch.Tensor]:
-    """The part of a batch that its loss depends on.
-
-    Args:
-        ids: (B, T), int64.
-        targets: (B, T), int64, masked with `IGNORE`.
-
-    Returns:
-        Each sequence up to its last target, packed; the indices of the L symbols with a target
-        among those, or None where nearly each has one; and their targets. To make both numbers
-        multiples of `packing.ROWS`, the last ones of either may be symbols whose target is
-        `IGNORE`. Where every symbol of the batch has a target, `ids` as they are.
-    """
-    if (targets != IGNORE).all():
-        return ids, None, targets.flatten()
-    lengths = needed_lengths(targets).clamp(min=1)
-    packed = pack(ids[:, : int(lengths.max())], lengths)
-    wanted = targets[:, : packed.reads.shape[1]][packed.own]
-    looked = (wanted != IGNORE).nonzero().flatten()
-    rows = math.ceil(len(looked) / ROWS) * ROWS
-    if rows >= len(packed.ids):
-        return packed, None, _filled(wanted, len(packed.ids), IGNORE)
-    return packed, _filled(looked, rows, 0), _filled(wanted[looked], rows, IGNORE)
-
-
-def _filled(x: torch.Tensor, n: int, value: int) -> torch.Tensor:
-    return F.pad(x, (0, n - len(x)), value=value)
-
-
 def index_batches(n: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless batches of `size` indices below `n`: each epoch is a fresh shuffle, none is cut."""
+    """Endless batches of `size` indices below `n`: each epoch is a fresh shuffle, none is cut.
+
+    Raises:
+        UserError: if there is nothing to draw from.
+    """
     pool = np.empty(0, dtype=np.int64)
     if not n:
         raise UserError("train: no sentence to learn from; enlarge the training split")

@@ -4,34 +4,19 @@ Pre-LayerNorm blocks (Radford et al. 2019, section 2.3), GELU, learned positions
 tied to the token embedding (Press & Wolf 2017). The Linears have the names LoRA papers target:
 `q_proj k_proj v_proj o_proj` (without bias) and `mlp.fc1 mlp.fc2` (with bias).
 
-Shapes: B sequences, T positions, n symbols laid one behind the other (B·T, or fewer as `packing`
-leaves padding out), C = d_model channels, V symbols of the vocabulary. Where only some symbols'
-output is asked for, `looked` holds their L indices among the n, ascending; since no later layer
-mixes positions, the last block's MLP and all behind it are computed there alone.
+Shapes: B sequences, T positions, C = d_model channels, V symbols of the vocabulary.
 """
 
 import dataclasses
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
-from minituner.compute import fused, numerics
-from minituner.compute.sequences import Packed, pack
 from minituner.foundation.errors import UserError
 
 INIT_STD = 0.02  # GPT-2's
-
-
-class Linear(nn.Linear):
-    """nn.Linear computed by `numerics.linear`, (…, in) → (…, out)."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """X Wᵀ + b."""
-        return numerics.linear(x, self.weight, self.bias)
-
-    def layer(self) -> fused.Layer:
-        """Its numbers, for the compiled sublayers."""
-        return fused.Layer(self.weight, self.bias)
+IGNORE = -100  # targets of this value are no part of a loss; it is PyTorch's own default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,39 +43,37 @@ class ModelConfig:
         return (self.vocab_size + self.context) * d + self.n_layer * block + 2 * d
 
 
-def _at(looked: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
-    """(n, C) → (L, C), the symbols `looked`; all of x, as it is, without them."""
-    return x if looked is None else x.index_select(0, looked)
-
-
 class Attention(nn.Module):
-    """Causal multi-head self-attention, (n, C) → (n, C), or (L, C) at `looked`."""
+    """Causal multi-head self-attention, (B, T, C) → (B, T, C)."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.n_head = config.n_head
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, Linear(config.d_model, config.d_model, bias=False))
+            setattr(self, name, nn.Linear(config.d_model, config.d_model, bias=False))
 
-    def forward(
-        self, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Attend from each symbol to itself and those before it in its sequence."""
-        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        return self.o_proj(_at(looked, numerics.attention(q, k, v, self.n_head, packed)))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend from each position to itself and those before it."""
+        q, k, v = (self._heads(project(x)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o_proj(y.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, C) → (B, n_head, T, C / n_head)."""
+        return x.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
 
 
 class MLP(nn.Module):
-    """Two Linears around a GELU, (n, C) → (n, C) through (n, d_ff)."""
+    """Two Linears around a GELU, (B, T, C) → (B, T, C) through (B, T, d_ff)."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.fc1 = Linear(config.d_model, config.d_ff)
-        self.fc2 = Linear(config.d_ff, config.d_model)
+        self.fc1 = nn.Linear(config.d_model, config.d_ff)
+        self.fc2 = nn.Linear(config.d_ff, config.d_model)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the same two layers at each position."""
-        return self.fc2(numerics.gelu(self.fc1(x)))
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -103,15 +86,10 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(config.d_model)
         self.mlp = MLP(config)
 
-    def forward(
-        self, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """(n, C) → (n, C), or (L, C) at the symbols `looked`."""
-        after = fused.compute(self.ln1, self.attn, x, packed, looked)
-        if after is None:
-            after = _at(looked, x) + self.attn(self.ln1(x), packed, looked)
-        y = fused.compute(self.ln2, self.mlp, after)
-        return after + self.mlp(self.ln2(after)) if y is None else y
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, C) → (B, T, C)."""
+        x = x + self.attn(self.ln1(x))
+        return x + self.mlp(self.ln2(x))
 
 
 class MiniGPT(nn.Module):
@@ -142,32 +120,25 @@ class MiniGPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(
-        self, ids: torch.Tensor | Packed, looked: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Final hidden states for symbol ids (B, T), int64, T ≤ context, or for packed sequences.
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits of the next symbol, (B, T, V), for symbol ids (B, T), int64.
 
-        Returns:
-            (B, T, C); (n, C) for packed ids; (L, C) at `looked`.
+        Raises:
+            UserError: if T is more than the model's context.
         """
-        packed = pack(ids, multiple=1) if isinstance(ids, torch.Tensor) else ids
-        T = packed.reads.shape[1]
+        T = ids.shape[1]
         if T > self.config.context:
             raise UserError(
                 f"model.context: {T} symbols do not fit {self.config.context}; use a larger one"
             )
-        x = self.tok_emb(packed.ids) + self.pos_emb(packed.positions)
-        for block in self.blocks[:-1]:
-            x = block(x, packed)
-        x = self.ln_f(self.blocks[-1](x, packed, looked))
-        return x.view(*ids.shape, -1) if looked is None and isinstance(ids, torch.Tensor) else x
+        x = self.tok_emb(ids) + self.pos_emb(torch.arange(T, device=ids.device))
+        for block in self.blocks:
+            x = block(x)
+        return F.linear(self.ln_f(x), self.tok_emb.weight)  # the tied head
 
-    def forward(
-        self, ids: torch.Tensor | Packed, looked: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Logits of the next symbol, shaped as the hidden states with V in place of C."""
-        return self.logits(self.hidden(ids, looked))
+    def loss(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy in nats a symbol, a scalar; both are (B, T), int64.
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The tied head, (…, C) → (…, V)."""
-        return numerics.linear(hidden, self.tok_emb.weight)
+        Targets that are `IGNORE` do not count.
+        """
+        return F.cross_entropy(self(ids).flatten(0, 1), targets.flatten(), ignore_index=IGNORE)

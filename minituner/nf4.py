@@ -5,32 +5,26 @@ becomes the nearest of 16 code values: quantiles of a normal distribution, since
 nearly normal (section 3). Two codes share a byte, the first in the high nibble. With double
 quantization the absmax values are themselves stored in 8 bits (section 3, "Double Quantization").
 
-The numbers and the file layout are those of bitsandbytes.
+The numbers are those of bitsandbytes, to the last bit.
 """
 
 import dataclasses
 import functools
-import json
 import math
 import statistics
-import sys
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from minituner.compute import fused, numerics
 from minituner.foundation.errors import UserError
 
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
 NESTED_BLOCKSIZE = 256
 BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
-CHUNK = 1 << 18  # weights handled at a time, so that temporaries stay small; whole blocks
-COMPILED = 1 << 19  # weights from which on compiled loops repay numba's import, where still to do
+ZERO = 7  # the code of the value 0
 
 
 @functools.cache
@@ -61,7 +55,8 @@ def dynamic_map() -> torch.Tensor:
     return torch.tensor(sorted(values))
 
 
-def _midpoints(code: torch.Tensor) -> torch.Tensor:
+def midpoints(code: torch.Tensor) -> torch.Tensor:
+    """The values halfway between neighbours, where the nearest code changes."""
     return (code[:-1] + code[1:]) / 2
 
 
@@ -94,78 +89,53 @@ class QuantState:
         return values * blocks + self.offset
 
 
-def _blocks(flat: torch.Tensor, blocksize: int) -> torch.Tensor:
-    """(n,) → (blocks, blocksize), zeros behind the end."""
+def blocks_of(flat: torch.Tensor, blocksize: int) -> torch.Tensor:
+    """(n,) → (⌈n / blocksize⌉, blocksize), zeros behind the end."""
     return F.pad(flat, (0, -len(flat) % blocksize)).view(-1, blocksize)
 
 
-def _nearest_nf4(flat: torch.Tensor, blocksize: int) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest_nf4(flat: torch.Tensor, blocksize: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Index of the nearest of the 16 values, uint8 (n,), and absmax (blocks,), of float32 (n,).
 
     Scaling rounds as bitsandbytes' does, or codes would differ once in millions: whole blocks are
     multiplied by the reciprocal, a shorter last one is divided, and 1e-38 is the least divisor.
     """
     full = len(flat) - len(flat) % blocksize
-    blocks, rest = flat[:full].view(-1, blocksize), flat[full:]
+    blocks, tail = flat[:full].view(-1, blocksize), flat[full:]
     absmax = blocks.abs().amax(dim=1)
     scaled = (blocks * (1.0 / absmax.clamp(min=LEAST))[:, None]).view(-1)
-    if len(rest):
-        last = rest.abs().max().clamp(min=LEAST)
-        absmax, scaled = torch.cat([absmax, last[None]]), torch.cat([scaled, rest / last])
+    if len(tail):
+        last = tail.abs().max().clamp(min=LEAST)
+        absmax, scaled = torch.cat([absmax, last[None]]), torch.cat([scaled, tail / last])
     # A value right on a midpoint takes the lower code.
-    return torch.bucketize(scaled, _midpoints(code_values())).to(torch.uint8), absmax
+    return torch.bucketize(scaled, midpoints(code_values())).to(torch.uint8), absmax
 
 
-def _nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest_dynamic(flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Index of the nearest of the 256 values, uint8 (n,), and absmax of each nested block.
 
     bitsandbytes looks them up in a table of 65,536 steps from −1 to 1, so that a value within half
     a step of a midpoint may take the code beside the nearest. Equal codes need the same table.
     """
-    blocks = _blocks(flat, NESTED_BLOCKSIZE)
+    blocks = blocks_of(flat, NESTED_BLOCKSIZE)
     absmax = blocks.abs().amax(dim=1)
     scaled = blocks * (1.0 / absmax.clamp(min=3e-39))[:, None]  # the least with a reciprocal
     last = 65_535
     steps = -1.0 + 2.0 * torch.arange(last + 1, dtype=torch.float32) / last
-    table = torch.bucketize(steps, _midpoints(dynamic_map())).to(torch.uint8)
+    table = torch.bucketize(steps, midpoints(dynamic_map())).to(torch.uint8)
     indices = table[((scaled.clamp(-1, 1) + 1) * 0.5 * last + 0.5).int()]
     indices = torch.where(absmax[:, None] > 0, indices, 0)
     return indices.view(-1)[: len(flat)].contiguous(), absmax
 
 
-def _repays(n: int) -> bool:
-    return n >= COMPILED or "minituner.compute.kernels.jit" in sys.modules
+def check_blocksize(blocksize: int) -> None:
+    """Refuse a blocksize that bitsandbytes does not have.
 
-
-def _compiled(work: Callable[..., None], flat: torch.Tensor, blocksize: int, *args) -> int:
-    """Do the whole blocks of a large float32 `flat` by a compiled loop; how many weights it did."""
-    usable = flat.dtype == torch.float32 and flat.device.type == "cpu" and _repays(len(flat))
-    done = len(flat) - len(flat) % blocksize if usable else 0
-    if done:
-        work(flat[:done].numpy(), blocksize, *args)
-    return done
-
-
-def _quantize_blocks(flat, blocksize, packed, absmax) -> None:
-    from minituner.compute.kernels import jit
-
-    full = len(flat)
-    jit.nf4_quantize(
-        flat,
-        blocksize,
-        _midpoints(code_values()).numpy(),
-        np.float32(LEAST),
-        packed.view(-1)[: full // 2].numpy(),
-        absmax[: full // blocksize].numpy(),
-    )
-
-
-def _dequantize_blocks(flat, blocksize, packed, scales) -> None:
-    from minituner.compute.kernels import jit
-
-    blocks = len(flat) // blocksize
-    codes = packed.view(-1)[: len(flat) // 2].numpy()
-    jit.nf4_dequantize(codes, blocksize, code_values().numpy(), scales[:blocks].numpy(), flat)
+    Raises:
+        UserError: naming those it has.
+    """
+    if type(blocksize) is not int or blocksize not in BLOCKSIZES:
+        raise UserError(f"nf4.blocksize: {blocksize!r:.60}: use one of {BLOCKSIZES}")
 
 
 def quantize(
@@ -176,18 +146,21 @@ def quantize(
     Raises:
         UserError: for NaN or infinity, which have no code, or a blocksize out of the usual ones.
     """
-    if type(blocksize) is not int or blocksize not in BLOCKSIZES:
-        raise UserError(f"nf4.blocksize: {blocksize!r:.60}: use one of {BLOCKSIZES}")
-    flat = weight.detach().reshape(-1)
-    n = len(flat)
-    packed = torch.empty(math.ceil(n / 2), 1, dtype=torch.uint8)
-    absmax = torch.empty(math.ceil(n / blocksize))
-    for start in range(_compiled(_quantize_blocks, flat, blocksize, packed, absmax), n, CHUNK):
-        part = flat[start : start + CHUNK].float()
-        codes, scales = _nearest_nf4(part, blocksize)
-        codes = F.pad(codes, (0, len(codes) % 2), value=7)  # a spare nibble says zero
-        packed[start // 2 : (start + CHUNK) // 2, 0] = codes[0::2] << 4 | codes[1::2]
-        absmax[start // blocksize : start // blocksize + len(scales)] = scales
+    check_blocksize(blocksize)
+    codes, absmax = nearest_nf4(weight.detach().reshape(-1).float(), blocksize)
+    codes = F.pad(codes, (0, len(codes) % 2), value=ZERO)
+    packed = (codes[0::2] << 4 | codes[1::2])[:, None]
+    return packed, quant_state(weight, blocksize, absmax, double_quant)
+
+
+def quant_state(
+    weight: torch.Tensor, blocksize: int, absmax: torch.Tensor, double_quant: bool
+) -> QuantState:
+    """The state of a weight's codes, its absmax (blocks,) in 8 bits with double quantization.
+
+    Raises:
+        UserError: if the weight held NaN or infinity, or absmax is too large to be averaged.
+    """
     if not torch.isfinite(absmax).all():
         raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
     state = QuantState(tuple(weight.shape), weight.dtype, blocksize, absmax)
@@ -195,9 +168,9 @@ def quantize(
         offset = absmax.mean()
         if not torch.isfinite(offset):
             raise UserError("nf4: the absmax values overflow; quantize with double_quant: false")
-        state.absmax, state.nested_absmax = _nearest_dynamic(absmax - offset)
+        state.absmax, state.nested_absmax = nearest_dynamic(absmax - offset)
         state.offset = float(offset)
-    return packed, state
+    return state
 
 
 @functools.cache
@@ -208,40 +181,10 @@ def _pairs() -> torch.Tensor:
 
 def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
-    n, scales = math.prod(state.shape), state.scales()
-    if state.dtype == torch.float32 and n >= COMPILED:
-        # numpy asks the kernel for large pages: half the time of writing to so much fresh memory.
-        weight = torch.from_numpy(np.empty(n, np.float32))
-    else:
-        weight = torch.empty(n, dtype=state.dtype)
-    first = _compiled(_dequantize_blocks, weight, state.blocksize, packed, scales)
-    for start in range(first, n, CHUNK):
-        part = packed.view(-1)[start // 2 : (start + CHUNK) // 2]
-        values = _pairs()[part.int()].view(-1)[: n - start]
-        own = scales[start // state.blocksize : (start + CHUNK) // state.blocksize]
-        scaled = _blocks(values, state.blocksize) * own[:, None]
-        weight[start : start + CHUNK] = scaled.view(-1)[: len(values)]
-    return weight.view(state.shape)
-
-
-def _by_strips(x: torch.Tensor, state: QuantState) -> bool:
-    """Whether `nf4_products` can compute with x: in whole tiles and blocks."""
-    (out, into), block = state.shape, state.blocksize
-    fits = out % 16 == 0 and into % block == 0 and _repays(out * into)
-    return fits and state.dtype == torch.float32 and numerics.pinned(x)
-
-
-def _strips(compute: str, x: torch.Tensor, packed, state, *row) -> torch.Tensor:
-    """A function of `nf4_products`, (…, in) → (…, out) or back."""
-    from minituner.compute.kernels import nf4_products
-
-    width = state.shape[0 if row else 1]
-    y = x.new_empty(x.shape[:-1].numel(), width)
-    rows, codes, scales = x.reshape(len(y), -1).contiguous(), packed.view(-1), state.scales()
-    given = *numerics.arrays(rows, codes), state.blocksize
-    rest = numerics.arrays(code_values(), scales, *row, y)
-    getattr(nf4_products, compute)(*given, *rest)
-    return y.view(*x.shape[:-1], width)
+    n = math.prod(state.shape)
+    values = _pairs()[packed.view(-1).int()].view(-1)[:n]
+    weight = blocks_of(values, state.blocksize) * state.scales()[:, None]
+    return weight.view(-1)[:n].view(state.shape).to(state.dtype)
 
 
 class _NF4Linear(torch.autograd.Function):
@@ -251,41 +194,39 @@ class _NF4Linear(torch.autograd.Function):
     def forward(ctx, x, packed, state, bias):
         ctx.save_for_backward(packed)
         ctx.state = state
-        if not _by_strips(x, state):
-            return numerics.linear(x, dequantize(packed, state).to(x.dtype), bias)
-        row = x.new_zeros(state.shape[0]) if bias is None else bias
-        return _strips("product", x, packed, state, row)
+        return F.linear(x, dequantize(packed, state).to(x.dtype), bias)
 
     @staticmethod
     def backward(ctx, grad):
         (packed,) = ctx.saved_tensors
-        state = ctx.state
-        if _by_strips(grad, state):
-            return _strips("product_backward", grad, packed, state), None, None, None
-        weight = dequantize(packed, state).to(grad.dtype)
-        return numerics.linear(grad.contiguous(), weight.t()), None, None, None
+        return grad @ dequantize(packed, ctx.state).to(grad.dtype), None, None, None
 
 
 class NF4Linear(nn.Module):
     """A frozen Linear whose weight is held in 4 bits, (…, in) → (…, out).
 
-    Its tensors are saved under the names that bitsandbytes and transformers read: `weight`,
-    `weight.absmax`, `weight.quant_map`, `weight.quant_state.bitsandbytes__nf4` and, with double
-    quantization, `weight.nested_absmax` and `weight.nested_quant_map`.
+    Its buffers are `weight`, the packed codes, `absmax`, with double quantization `nested_absmax`
+    and `offset`, and `bias` if there is one.
     """
 
     def __init__(self, packed: torch.Tensor, state: QuantState, bias: torch.Tensor | None = None):
         super().__init__()
         self.out_features, self.in_features = state.shape
-        self.register_buffer("weight", packed, persistent=False)
-        self.register_buffer("absmax", state.absmax, persistent=False)
-        self.register_buffer("nested_absmax", state.nested_absmax, persistent=False)
+        self.register_buffer("weight", packed)
+        self.register_buffer("absmax", state.absmax)
+        self.register_buffer("nested_absmax", state.nested_absmax)
+        offset = None if state.offset is None else torch.tensor(state.offset)
+        self.register_buffer("offset", offset)
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
         self._state = state
 
     @classmethod
     def from_linear(
-        cls, linear: nn.Linear, blocksize: int = 64, double_quant: bool = False
+        cls,
+        linear: nn.Linear,
+        blocksize: int = 64,
+        double_quant: bool = False,
+        quantize: Callable = quantize,
     ) -> "NF4Linear":
         """Quantize a Linear's weight; its bias stays as it is."""
         return cls(*quantize(linear.weight, blocksize, double_quant), linear.bias)
@@ -294,7 +235,10 @@ class NF4Linear(nn.Module):
     def quant_state(self) -> QuantState:
         """How to read `weight`, made of the buffers as they are now."""
         return dataclasses.replace(
-            self._state, absmax=self.absmax, nested_absmax=self.nested_absmax
+            self._state,
+            absmax=self.absmax,
+            nested_absmax=self.nested_absmax,
+            offset=None if self.offset is None else float(self.offset),
         )
 
     def dequantized(self) -> torch.Tensor:
@@ -304,77 +248,6 @@ class NF4Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x Wᵀ + b."""
         return _NF4Linear.apply(x, self.weight, self.quant_state, self.bias)
-
-    def layer(self) -> fused.Layer:
-        """Its numbers as floats, for the compiled sublayers."""
-        return fused.Layer(self.dequantized(), self.bias)
-
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        state = self.quant_state
-        fields: dict[str, Any] = {
-            "quant_type": "nf4",
-            "blocksize": state.blocksize,
-            "dtype": str(state.dtype).removeprefix("torch."),
-            "shape": list(state.shape),
-        }
-        destination[f"{prefix}weight"] = self.weight
-        destination[f"{prefix}weight.absmax"] = state.absmax
-        destination[f"{prefix}weight.quant_map"] = code_values().clone()
-        if state.nested_absmax is not None:
-            fields |= {
-                "nested_blocksize": NESTED_BLOCKSIZE,
-                "nested_dtype": "float32",
-                "nested_offset": state.offset,
-            }
-            destination[f"{prefix}weight.nested_absmax"] = state.nested_absmax
-            destination[f"{prefix}weight.nested_quant_map"] = dynamic_map().clone()
-        packed = torch.tensor(list(json.dumps(fields).encode()), dtype=torch.uint8)
-        destination[f"{prefix}weight.quant_state.bitsandbytes__nf4"] = packed
-
-    def _load_from_state_dict(
-        self, state_dict, prefix, metadata, strict, missing, unexpected, errors
-    ):
-        key = f"{prefix}weight"
-        wanted = ["", ".absmax", ".quant_map", ".quant_state.bitsandbytes__nf4"]
-        if self.nested_absmax is not None:
-            wanted += [".nested_absmax", ".nested_quant_map"]
-        found = {part: state_dict.pop(key + part, None) for part in wanted}
-        missing += [key + part for part, tensor in found.items() if tensor is None]
-        if not any(tensor is None for tensor in found.values()):
-            self._read(key, found, errors)
-        super()._load_from_state_dict(
-            state_dict, prefix, metadata, strict, missing, unexpected, errors
-        )
-
-    def _read(self, key: str, found: dict[str, torch.Tensor], errors: list[str]) -> None:
-        maps = {".quant_map": code_values(), ".nested_quant_map": dynamic_map()}
-        buffers = {"": "weight", ".absmax": "absmax", ".nested_absmax": "nested_absmax"}
-        for part, tensor in found.items():
-            if part in maps and not torch.equal(tensor, maps[part]):
-                errors.append(f"{key}{part} is not the NF4 table")
-            if part in buffers:
-                own = getattr(self, buffers[part])
-                if (tensor.shape, tensor.dtype) != (own.shape, own.dtype):
-                    errors.append(
-                        f"{key}{part} has shape {tuple(tensor.shape)}, not {tuple(own.shape)}"
-                    )
-                else:
-                    own.copy_(tensor)
-        try:
-            fields = json.loads(bytes(found[".quant_state.bitsandbytes__nf4"].tolist()))
-            expected = {"quant_type": "nf4", "blocksize": self._state.blocksize}
-            expected["shape"] = list(self._state.shape)
-            for name, value in expected.items():
-                if fields[name] != value:
-                    errors.append(f"{key}: quant_state {name} is {fields[name]}, expected {value}")
-            if self.nested_absmax is not None:
-                offset = fields["nested_offset"]
-                if type(offset) is not float or not math.isfinite(offset):
-                    errors.append(f"{key}: quant_state nested_offset is {offset!r:.60}, no number")
-                self._state.offset = offset
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            errors.append(f"{key}: quant_state cannot be read ({error})")
 
     def extra_repr(self) -> str:
         """What printing the module adds."""
@@ -388,6 +261,7 @@ def replace_linears(
     quant_type: str = "nf4",
     blocksize: int = 64,
     double_quant: bool = False,
+    quantize: Callable = quantize,
 ) -> nn.Module:
     """Quantize the named Linears of `model` in place; returns the model.
 
@@ -411,5 +285,6 @@ def replace_linears(
             raise UserError(
                 f"quantization: {name!r:.60} is no Linear of the model; quantize it again"
             )
-        setattr(owner, child, NF4Linear.from_linear(linear, blocksize, double_quant))
+        layer = NF4Linear.from_linear(linear, blocksize, double_quant, quantize)
+        setattr(owner, child, layer)
     return model

@@ -5,18 +5,13 @@ Embeddings and norms stay as they are; every Linear of the blocks is quantized (
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn as nn
 
 from minituner import nf4
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
 from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear, wrap_minigpt_with_lora
-from minituner.model import Linear
 
 SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
 
@@ -24,21 +19,6 @@ SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
 def block_linears(model: nn.Module) -> list[str]:
     """Names of the float Linears inside the blocks."""
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-
-
-def quantize_checkpoint(settings: dict[str, Any], base: Path, out: Path) -> None:
-    """Write the float model in `base` to `out` with its Linears packed in NF4.
-
-    Raises:
-        UserError: if `base` is packed already: its floats are gone, and errors would add up.
-    """
-    numerics.pin()
-    model = checkpoint.load_model(base)
-    if not block_linears(model):
-        raise UserError(f"{base}: in NF4 already; name the float base")
-    quantization = {"quant_type": "nf4", "modules": block_linears(model), **settings["nf4"]}
-    nf4.replace_linears(model, **quantization)
-    checkpoint.save_model(out, model, quantization)
 
 
 def wrap_minigpt_qlora(
@@ -79,7 +59,7 @@ def wrap_minigpt_qlora(
 @torch.no_grad()
 def float_linear(linear: nn.Module) -> nn.Linear:
     """A float copy of a Linear; an NF4Linear's weights are the dequantized ones."""
-    copy = Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
+    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
     packed = isinstance(linear, nf4.NF4Linear)
     copy.weight.copy_(linear.dequantized() if packed else linear.weight)
     if linear.bias is not None:
@@ -97,3 +77,20 @@ def merged_float_linear(layer: LoRALinear) -> nn.Linear:
     merged = float_linear(layer.base)
     merged.weight += layer.delta_weight()
     return merged
+
+
+def merge_model(model: nn.Module) -> nn.Module:
+    """Put float Linears in place of each LoRALinear, its update merged, and each NF4Linear.
+
+    In place; returns the model. Weights that were in NF4 are the dequantized ones from here on.
+    """
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoRALinear):
+            replacement = merged_float_linear(module)
+        elif isinstance(module, nf4.NF4Linear) and not name.endswith(".base"):
+            replacement = float_linear(module)
+        else:
+            continue
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, replacement)
+    return model

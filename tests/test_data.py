@@ -1,10 +1,12 @@
 """The loss sees exactly the form and its closing symbol, and nothing of the padding."""
 
+import numpy as np
 import pytest
 import torch
 
 from minituner import data
 from minituner.foundation.errors import UserError
+from minituner.model import IGNORE
 
 TEXTS = ["go: she went home.", "eat: I ate."]
 VOCAB = data.vocabulary(TEXTS)
@@ -22,17 +24,17 @@ def test_a_sentence_round_trips_between_its_boundaries():
 
 def test_padding_is_never_a_target():
     _, targets = data.batch(TEXTS, VOCAB)
-    assert (targets[1, len(TEXTS[1]) + 1 :] == data.IGNORE).all()
-    assert (targets[1, : len(TEXTS[1]) + 1] != data.IGNORE).all()
+    assert (targets[1, len(TEXTS[1]) + 1 :] == IGNORE).all()
+    assert (targets[1, : len(TEXTS[1]) + 1] != IGNORE).all()
 
 
 def test_the_loss_sees_the_form_and_its_closing_space_only():
     text, seen = data.completion(TEXTS[0], "go: she ", "went")
     assert (text, seen) == ("go: she went ", 5)
     ids, targets = data.batch([text], VOCAB, [seen])
-    assert decode(targets[targets != data.IGNORE]) == "went "
+    assert decode(targets[targets != IGNORE]) == "went "
     # The prediction of "w" is made at the space before it.
-    first = int((targets[0] != data.IGNORE).nonzero()[0])
+    first = int((targets[0] != IGNORE).nonzero()[0])
     assert decode(ids[0, : first + 1]) == "\ngo: she "
 
 
@@ -47,8 +49,8 @@ def test_an_unknown_character_is_named():
 
 
 def test_every_example_is_seen_once_an_epoch():
-    batches = data.index_batches(10, 4, data.np.random.default_rng(0))
-    drawn = data.np.concatenate([next(batches) for _ in range(5)])
+    batches = data.index_batches(10, 4, np.random.default_rng(0))
+    drawn = np.concatenate([next(batches) for _ in range(5)])
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
 
 

@@ -1,17 +1,25 @@
 """Scores are the log-probabilities they claim to be, and rank a rigged model as it must."""
 
+import functools
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SENTENCES, VOCAB, subset_rows
 
-from minituner import data, evaluate, qlora, train
-from minituner.checkpoints import checkpoint
-from minituner.foundation import storage
+from minituner import compute, data, evaluate
+from minituner.model import MiniGPT
+from tests.support.sentences import SENTENCES, VOCAB, subset_rows
 
 ROWS = subset_rows(SENTENCES, ("test",))
+
+
+@pytest.fixture(params=["textbook", "compute"])
+def score(request, model):
+    """`score` of the model, one forward pass a candidate or all in one."""
+    if request.param == "compute":
+        return compute.accelerate(model).score
+    return functools.partial(evaluate.score, model)
 
 
 @torch.no_grad()
@@ -26,8 +34,8 @@ def log_prob_by_hand(model, prompt, continuation):
     return total
 
 
-def test_the_scores_equal_those_made_symbol_by_symbol(model):
-    for row, result in zip(ROWS, evaluate.score(model, ROWS), strict=True):
+def test_the_scores_equal_those_made_symbol_by_symbol(model, score):
+    for row, result in zip(ROWS, evaluate.score_rows(score, ROWS), strict=True):
         correct = log_prob_by_hand(model, row["prompt"], row["form"] + " ")
         rivals = {r: log_prob_by_hand(model, row["prompt"], r + " ") for r in row["alternatives"]}
         assert result["correct_logp"] == pytest.approx(correct, abs=1e-4)
@@ -39,7 +47,7 @@ def test_the_scores_equal_those_made_symbol_by_symbol(model):
         assert result["sentence_symbols"] == len(row["text"]) + 1
 
 
-def test_exact_match_is_what_greedy_decoding_writes(model):
+def test_exact_match_is_what_greedy_decoding_writes(model, score):
     def greedy(prompt, symbols):
         text = data.BOUNDARY + prompt
         for _ in range(symbols):
@@ -51,54 +59,36 @@ def test_exact_match_is_what_greedy_decoding_writes(model):
     ids, targets = data.batch([row["text"] for row in ROWS[:3]], VOCAB)
     for _ in range(60):  # learn some rows by heart, so that both outcomes occur
         optimizer.zero_grad()
-        train.loss_on(model, ids, targets).backward()
+        model.loss(ids, targets).backward()
         optimizer.step()
-    results = evaluate.score(model, ROWS)
+    results = evaluate.score_rows(score, ROWS)
     expected = [greedy(row["prompt"], len(row["form"]) + 1) == row["form"] + " " for row in ROWS]
     assert [result["exact"] for result in results] == expected
     assert len(set(expected)) == 2
 
 
-def test_the_order_of_rows_and_their_company_do_not_matter(model):
-    together = evaluate.score(model, ROWS)
-    alone = [evaluate.score(model, [row])[0] for row in reversed(ROWS)][::-1]
+def test_the_order_of_rows_and_their_company_do_not_matter(score):
+    together = evaluate.score_rows(score, ROWS)
+    alone = [evaluate.score_rows(score, [row])[0] for row in reversed(ROWS)][::-1]
     for one, other in zip(together, alone, strict=True):
         assert one["margin"] == pytest.approx(other["margin"], abs=1e-5)
 
 
-def test_a_row_without_rivals_is_scored_for_perplexity_only(model):
+def test_a_row_without_rivals_is_scored_for_perplexity_only(score):
     row = {**ROWS[0], "alternatives": []}
-    result = evaluate.score(model, [row])[0]
+    result = evaluate.score_rows(score, [row])[0]
     assert result["margin"] is None and result["chosen"] is None
     assert math.isfinite(result["sentence_nats"])
 
 
-def test_a_run_has_a_row_for_every_held_out_sentence_and_no_training_one(
-    base, irregular, control, tmp_path
-):
-    out = tmp_path / "base.parquet"
-    evaluate.evaluate_run(base, None, irregular, control, out)
-    rows = storage.read_table(out).to_pylist()
-    assert {row["split"] for row in rows} == {"val", "test"}
-    assert len(rows) == 4 * 2 + 1 + 3 * 2
-    assert {row["run"] for row in rows} == {"base"}
-    assert sum(row["probe"] for row in rows) == 1
-
-
-def test_agreement_is_zero_on_an_equal_base_and_positive_on_a_quantized_one(
-    base, irregular, control, tmp_path
-):
-    lora = {"target_modules": ["q_proj", "v_proj"], "alpha": 4, "dropout": 0.0}
-    tuning = {"steps": 3, "batch_size": 4, "learning_rate": 1e-2, "warmup": 1, "eval_every": 3}
-    adapter = tmp_path / "lora_r2_s0"
-    train.tune({"lora": lora, "tuning": tuning}, "lora", base, irregular, 0, adapter, 2)
-    settings = {"lora": lora, "nf4": {"blocksize": 64, "double_quant": False}}
-    qlora.quantize_checkpoint(settings, base, tmp_path / "nf4")
-    for other, low, high in ((base, 0, 0), (tmp_path / "nf4", 1e-6, 1)):
-        out = tmp_path / "agreement.parquet"
-        evaluate.agreement(base, other, [adapter], irregular, control, out)
-        rows = storage.read_table(out).to_pylist()
-        assert [row["adapter"] for row in rows] == [None, "lora_r2_s0"]
-        for row in rows:
-            assert low <= row["mean_abs"] <= row["max_abs"] <= high
-    assert checkpoint.file_bytes(adapter) > 0
+def test_the_difference_of_logits_is_the_one_made_sentence_by_sentence(model, config):
+    other, texts = MiniGPT(config, compute.generator(1, "test")), [row["text"] for row in ROWS]
+    assert set(evaluate.logit_difference(model, model, texts).values()) == {0.0}
+    with torch.no_grad():
+        batches = [data.batch([text], VOCAB)[0] for text in texts]
+        first, second = (torch.cat([m(ids)[0] for ids in batches]).double() for m in (model, other))
+    difference = evaluate.logit_difference(model, other, texts)
+    assert difference["mean_abs"] == pytest.approx(float((second - first).abs().mean()), rel=1e-5)
+    assert difference["max_abs"] == pytest.approx(float((second - first).abs().max()), rel=1e-5)
+    relative = float((second - first).norm() / first.norm())
+    assert difference["relative"] == pytest.approx(relative, rel=1e-5)

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn as nn
 
-from minituner import lora, nf4, train
-from minituner.compute import numerics
+from minituner import compute, lora, nf4, train
 from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear, load_lora_state_dict, lora_state_dict, wrap_minigpt_with_lora
+from minituner.model import MiniGPT
 
 TARGETS = ("q_proj", "v_proj")
 
@@ -18,7 +18,7 @@ def ids():
 
 def trained(model, steps=5, **options):
     """A wrapped model after some steps on made targets."""
-    wrap_minigpt_with_lora(model, generator=numerics.generator(0, "a"), **options)
+    wrap_minigpt_with_lora(model, generator=compute.generator(0, "a"), **options)
     settings = {"steps": steps, "learning_rate": 1e-2, "warmup": 1, "eval_every": 100}
     batch = (ids(), ids().roll(1, 1))
     train.fit(model, iter([batch] * steps), [batch], settings)
@@ -143,22 +143,18 @@ def test_wrapping_twice_is_refused(model):
 
 
 def test_equal_generators_give_equal_adapters_whatever_was_drawn_before(config):
-    from minituner.model import MiniGPT
-
     states = []
     for _ in range(2):
         torch.rand(5)
-        model = wrap_minigpt_with_lora(MiniGPT(config), generator=numerics.generator(0, "a"))
+        model = wrap_minigpt_with_lora(MiniGPT(config), generator=compute.generator(0, "a"))
         states.append(lora_state_dict(model))
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_an_adapter_round_trips(model, config):
-    from minituner.model import MiniGPT
-
     trained(model, r=4)
     state = {name: tensor.clone() for name, tensor in lora_state_dict(model).items()}
-    other = MiniGPT(config, numerics.generator(0, "test"))
+    other = MiniGPT(config, compute.generator(0, "test"))
     load_lora_state_dict(wrap_minigpt_with_lora(other, r=4), state)
     model.eval()
     assert torch.equal(other(ids()), model(ids()))

@@ -1,10 +1,11 @@
 """The course's own checks of the public names."""
 
+import copy
+
 import pytest
 import torch
 
-from minituner.budget import formula as counts
-from minituner.budget import shapes
+from minituner.budget import formula, shapes
 from minituner.lora import LoRALinear, lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.qlora import wrap_minigpt_qlora
@@ -55,15 +56,13 @@ def test_49152_weights_a_layer_in_full_and_9216_for_rank_8(minigpt):
     full = sum(m.weight.numel() for m in block.modules() if isinstance(m, torch.nn.Linear))
     shape = shapes.of(minigpt.config)
     assert full == shape.linear_parameters() == 49_152
-    wrap_minigpt_with_lora(minigpt, r=8, target_modules=counts.ALL_LINEARS)
+    wrap_minigpt_with_lora(minigpt, r=8, target_modules=formula.ALL_LINEARS)
     lora = sum(p.numel() for p in block.parameters() if p.requires_grad)
     assert lora == 9_216
-    assert counts.adapter_parameters(shape, 8, counts.ALL_LINEARS) == 4 * 9_216
+    assert formula.adapter_parameters(shape, 8, formula.ALL_LINEARS) == 4 * 9_216
 
 
 def test_qlora_agrees_with_lora_within_the_quantization_error(minigpt):
-    import copy
-
     quantized_base = wrap_minigpt_qlora(copy.deepcopy(minigpt), r=8, alpha=16.0)
     with torch.no_grad():
         alone = (quantized_base(some_ids()) - minigpt(some_ids())).abs().mean()

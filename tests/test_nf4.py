@@ -25,7 +25,7 @@ def weight(*shape, scale=0.02, seed=0):
 def half_gaps(w, blocksize=64):
     """For each weight the largest error allowed: half the gap around its code, times absmax."""
     code = nf4.code_values()
-    blocks = nf4._blocks(w.flatten(), blocksize)
+    blocks = nf4.blocks_of(w.flatten(), blocksize)
     absmax = blocks.abs().amax(1, keepdim=True)
     scaled = blocks / absmax.clamp(min=1e-38)
     above = torch.bucketize(scaled, code).clamp(1, 15)
@@ -92,12 +92,14 @@ def test_a_non_contiguous_weight_is_read_in_its_own_order():
         assert torch.equal(one, other)
 
 
-def test_chunks_do_not_change_the_result(monkeypatch):
+def test_parts_of_whole_blocks_are_quantized_and_unpacked_as_the_whole_is():
     w = weight(1000)
-    whole = nf4.quantize(w)
-    monkeypatch.setattr(nf4, "CHUNK", 128)
-    parts = nf4.quantize(w)
-    assert torch.equal(whole[0], parts[0]) and torch.equal(whole[1].absmax, parts[1].absmax)
+    packed, state = nf4.quantize(w)
+    parts = [nf4.quantize(part) for part in w.split(128)]
+    assert torch.equal(packed, torch.cat([codes for codes, _ in parts]))
+    assert torch.equal(state.absmax, torch.cat([part_state.absmax for _, part_state in parts]))
+    unpacked = torch.cat([nf4.dequantize(*part) for part in parts])
+    assert torch.equal(nf4.dequantize(packed, state), unpacked)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -145,61 +147,21 @@ def test_outputs_and_input_gradients_are_the_dequantized_linears(bias, double_qu
     x = torch.randn(3, 7, 96)
     grads, outputs = [], []
     for layer in (linear, quantized):
-        own = x.clone().requires_grad_()
-        y = layer(own)
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
         y.square().sum().backward()
         outputs.append(y)
-        grads.append(own.grad)
+        grads.append(leaf.grad)
     assert torch.allclose(*outputs, atol=1e-6) and torch.allclose(*grads, atol=1e-6)
-
-
-@pytest.mark.parametrize("rows", [1, 3, 16, 37])
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(
-    ("out", "into", "blocksize", "double_quant"),
-    [(16, 64, 64, False), (48, 128, 128, True), (32, 192, 64, True), (16, 256, 256, False)],
-)
-def test_strips_give_the_bytes_of_the_whole_weight(
-    rows, bias, out, into, blocksize, double_quant, monkeypatch
-):
-    linear = nn.Linear(into, out, bias=bias)
-    layer = nf4.NF4Linear.from_linear(linear, blocksize, double_quant)
-    x, grad = weight(2, rows, into, scale=1.0), weight(2, rows, out, scale=1.0, seed=1)
-    x = x.transpose(0, 1).requires_grad_()
-    import minituner.compute.kernels.jit  # noqa: F401, so that compiled loops repay themselves
-
-    results = []
-    for whole in (False, True):
-        if whole:
-            monkeypatch.setattr(nf4, "_by_strips", lambda *_: False)
-        else:
-            assert nf4._by_strips(x, layer.quant_state)
-        y = layer(x)
-        results.append((y, *torch.autograd.grad(y, x, grad.transpose(0, 1))))
-    assert all(map(torch.equal, *results))
-    exact = x.double() @ layer.dequantized().double().t() + (layer.bias.double() if bias else 0)
-    assert torch.allclose(results[0][0].double(), exact, atol=1e-5)
-
-
-def test_a_weight_of_no_whole_tiles_or_blocks_is_unpacked_whole():
-    import minituner.compute.kernels.jit  # noqa: F401
-
-    x = weight(4, 96, scale=1.0)
-    for shape in ((24, 64), (16, 96)):
-        layer = nf4.NF4Linear.from_linear(nn.Linear(shape[1], shape[0]))
-        assert not nf4._by_strips(x, layer.quant_state)
-        given = x[:, : shape[1]]
-        exact = given.double() @ layer.dequantized().double().t() + layer.bias.double()
-        assert torch.allclose(layer(given).double(), exact, atol=1e-5)
 
 
 def test_no_float_weight_stays_alive_between_forward_and_backward():
     _, quantized = linear_pair()
-    kept = []
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
+    saved = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t)
     with hooks:
         quantized(torch.randn(3, 96, requires_grad=True)).sum()
-    assert {t.dtype for t in kept} == {torch.uint8}
+    assert {t.dtype for t in saved} == {torch.uint8}
 
 
 def test_nothing_of_an_nf4_linear_is_trainable():
@@ -207,43 +169,25 @@ def test_nothing_of_an_nf4_linear_is_trainable():
 
 
 @pytest.mark.parametrize("double_quant", [False, True])
-def test_a_state_dict_round_trips_under_the_names_that_others_read(double_quant):
+def test_a_state_dict_has_the_layers_own_names_and_round_trips(double_quant):
     _, quantized = linear_pair(double_quant=double_quant)
     state = quantized.state_dict()
-    names = {"weight", "bias", "weight.absmax", "weight.quant_map"}
-    names.add("weight.quant_state.bitsandbytes__nf4")
-    if double_quant:
-        names |= {"weight.nested_absmax", "weight.nested_quant_map"}
-    assert state.keys() == names
+    names = {"weight", "absmax", "bias"}
+    assert state.keys() == names | ({"nested_absmax", "offset"} if double_quant else set())
     other = nf4.NF4Linear.from_linear(nn.Linear(96, 40), 64, double_quant)
     other.load_state_dict(state)
     x = torch.randn(2, 96)
     assert torch.equal(other(x), quantized(x))
 
 
-@pytest.mark.parametrize(
-    ("key", "change"),
-    [
-        ("weight.absmax", lambda t: t[:-1]),
-        ("weight", lambda t: t[:-1]),
-        ("weight.quant_map", lambda t: t + 0.01),
-        ("weight.quant_state.bitsandbytes__nf4", lambda t: t[:-3]),
-    ],
-)
-def test_a_spoilt_state_is_refused(key, change):
+@pytest.mark.parametrize("name", ["weight", "absmax"])
+def test_a_state_dict_that_is_spoilt_or_lacks_a_part_is_refused(name):
     _, quantized = linear_pair()
     state = quantized.state_dict()
-    state[key] = change(state[key])
-    with pytest.raises(RuntimeError, match="weight"):
-        quantized.load_state_dict(state)
-
-
-@pytest.mark.parametrize("key", ["weight", "weight.absmax", "weight.quant_map"])
-def test_a_missing_part_is_named(key):
-    _, quantized = linear_pair()
-    state = {k: v for k, v in quantized.state_dict().items() if k != key}
-    with pytest.raises(RuntimeError, match=f'Missing key.*"{key}"'):
-        quantized.load_state_dict(state)
+    with pytest.raises(RuntimeError, match=f"size mismatch for {name}"):
+        quantized.load_state_dict(state | {name: state[name][:-1]})
+    with pytest.raises(RuntimeError, match=f'Missing key.*"{name}"'):
+        quantized.load_state_dict({key: state[key] for key in state.keys() - {name}})
 
 
 @pytest.mark.parametrize("shape", [(1,), (64, 64), (33, 7), (256, 300)])

@@ -1,17 +1,15 @@
-"""QLoRA: every Linear of the blocks in NF4 and nothing else; merges go to floats only."""
-
-import json
+"""QLoRA: LoRA on packed weights trains the adapter only; merges go to floats only."""
 
 import pytest
 import torch
 
 from minituner import nf4, qlora
-from minituner.checkpoints import checkpoint
+from minituner.checkpoints.models import load_model
 from minituner.foundation.errors import UserError
 from minituner.lora import lora_layers, trainable_parameters
 from minituner.qlora import wrap_minigpt_qlora
-
-SETTINGS = {"nf4": {"blocksize": 64, "double_quant": False}}
+from tests.support.command import call
+from tests.support.runs import NF4
 
 
 def ids():
@@ -20,42 +18,9 @@ def ids():
 
 @pytest.fixture
 def folder(base, tmp_path):
-    qlora.quantize_checkpoint(SETTINGS, base, tmp_path / "nf4")
+    """The base in NF4, as `minituner quantize` writes it."""
+    call("quantize", given={"nf4": NF4}, base=base, out=tmp_path / "nf4")
     return tmp_path / "nf4"
-
-
-def test_every_linear_of_the_blocks_is_packed_and_the_rest_untouched(folder, model):
-    loaded = checkpoint.load_model(folder)
-    packed = [n for n, m in loaded.named_modules() if isinstance(m, nf4.NF4Linear)]
-    assert len(packed) == 2 * 6
-    assert torch.equal(loaded.tok_emb.weight, model.tok_emb.weight)
-    assert torch.equal(loaded.blocks[0].ln1.weight, model.blocks[0].ln1.weight)
-    for name in packed:
-        expected = nf4.dequantize(*nf4.quantize(model.get_submodule(name).weight))
-        assert torch.equal(loaded.get_submodule(name).dequantized(), expected)
-
-
-@pytest.mark.parametrize("double_quant", [False, True])
-def test_the_file_holds_two_codes_a_byte_and_round_trips(base, tmp_path, double_quant):
-    settings = {"nf4": {"blocksize": 64, "double_quant": double_quant}}
-    qlora.quantize_checkpoint(settings, base, tmp_path / "q")
-    tensors = checkpoint.load_tensors(tmp_path / "q" / "model.safetensors")
-    assert tensors["blocks.0.mlp.fc1.weight"].shape == (32 * 16 // 2, 1)
-    config = json.loads((tmp_path / "q" / "config.json").read_text())
-    assert config["quantization"]["double_quant"] is double_quant
-    one, two = checkpoint.load_model(tmp_path / "q"), checkpoint.load_model(tmp_path / "q")
-    assert torch.equal(one(ids()), two(ids()))
-
-
-def test_quantizing_twice_gives_the_same_bytes(base, folder, tmp_path):
-    qlora.quantize_checkpoint(SETTINGS, base, tmp_path / "again")
-    name = "model.safetensors"
-    assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-
-
-def test_quantizing_a_quantized_model_is_refused(folder, tmp_path):
-    with pytest.raises(UserError, match="in NF4 already"):
-        qlora.quantize_checkpoint(SETTINGS, folder, tmp_path / "again")
 
 
 def test_only_the_adapter_is_trainable_on_packed_weights(model):
@@ -67,11 +32,11 @@ def test_only_the_adapter_is_trainable_on_packed_weights(model):
 
 def test_a_fresh_qlora_wrap_is_the_quantized_model_exactly(folder, model):
     wrap_minigpt_qlora(model, r=2)
-    assert torch.equal(model(ids()), checkpoint.load_model(folder)(ids()))
+    assert torch.equal(model(ids()), load_model(folder)(ids()))
 
 
 def test_wrapping_a_model_that_is_packed_already_keeps_its_codes(folder):
-    model = checkpoint.load_model(folder)
+    model = load_model(folder)
     before = model(ids())
     assert torch.equal(wrap_minigpt_qlora(model, r=2)(ids()), before)
 
@@ -93,8 +58,9 @@ def test_merging_goes_to_floats_by_name_and_keeps_the_outputs(model):
         layer.merge_()
 
 
-def test_a_truncated_nf4_base_is_named(folder):
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match="truncated"):
-        checkpoint.load_model(folder)
+def test_every_linear_of_the_blocks_is_packed_and_nothing_else(model):
+    wrap_minigpt_qlora(model, r=2)
+    packed = [name for name, m in model.named_modules() if isinstance(m, nf4.NF4Linear)]
+    assert len(packed) == 2 * 6
+    assert all(name.startswith("blocks.") for name in packed)
+    assert not qlora.block_linears(model)

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from benchmarks.performance.__main__ import machine
-from minituner.foundation import storage
+from minituner.foundation import parquet, storage
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = 2
@@ -201,7 +199,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = corpora(Path(folder)) + widths() + workflow(Path(folder) / "clone")
-    storage.write_table(args.out, pa.Table.from_pylist(rows))
+    parquet.write_rows(args.out, rows)
     draw(rows, args.page / "growth.png")
     storage.write_text(args.page / "growth.md", as_markdown(rows))
 

@@ -9,30 +9,28 @@ import time
 
 import minituner  # noqa: F401, before torch: it pins the kernels
 from benchmarks.performance import work
-from minituner import lora, qlora
-from minituner.budget import formula as counts
-from minituner.budget import shapes
-from minituner.compute import numerics
+from minituner import compute, lora, qlora
+from minituner.budget import formula, shapes
 
 BATCH, REPETITIONS = 8, 5
 
 
 def main(method: str, d_model: str) -> None:
     """Set up, step and print."""
-    numerics.pin()
+    compute.pin()
     model, targets = work.minigpt(int(d_model)), work.TARGETS["q, v"]
     wrap = lora.wrap_minigpt_with_lora if method == "lora" else qlora.wrap_minigpt_qlora
     wrap(model, r=8, alpha=8.0, target_modules=targets)
     ids, labels = work.batch(BATCH, dense=True)
-    step = work.step(model, work.by_shards(), ids, labels)
+    step = work.step(compute.accelerate(model), work.by_shards(), ids, labels)
     step()
     times = []
     for _ in range(REPETITIONS):
         started = time.process_time()
         step()
         times.append(time.process_time() - started)
-    regime = counts.Regime(method, 8, tuple(targets))
-    row = counts.count(shapes.of(model.config), regime, ids.numel())
+    regime = formula.Regime(method, 8, tuple(targets))
+    row = formula.count(shapes.of(model.config), regime, ids.numel())
     print(statistics.median(times), row["total_bytes"])
 
 

@@ -1,7 +1,7 @@
 """NF4 against bitsandbytes: the same bytes, and files that Linear4bit and NF4Linear both read."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bitsandbytes as bnb
@@ -13,22 +13,24 @@ from bitsandbytes import functional
 from benchmarks.parity import (
     ROUNDING,
     TARGETS,
+    WAYS,
     batch,
     compare,
+    gradients_apart,
     minigpt,
     perturb,
     relative,
     trained_b,
 )
-from minituner import lora, nf4, train
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
+from minituner import compute, lora, nf4
+from minituner.checkpoints.bitsandbytes import state_dict_of, tensors_of
+from minituner.checkpoints.models import load_tensors, save_tensors
 from minituner.model import MiniGPT
 
 
 def weights() -> Iterator[tuple[str, torch.Tensor]]:
     """Tensors of every awkward kind, in three dtypes."""
-    draw = numerics.generator(3, "parity")
+    draw = compute.generator(3, "parity")
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=draw)
@@ -72,11 +74,13 @@ def code(perturbed: bool) -> float:
 
 
 def _quantized(double_quant: bool, blocksize: int = 64):
+    """Each tensor by us, as the textbook says and by the compiled loops, and by bitsandbytes."""
     for _, weight in weights():
         theirs = functional.quantize_4bit(
             weight, blocksize=blocksize, quant_type="nf4", compress_statistics=double_quant
         )
-        yield nf4.quantize(weight, blocksize, double_quant), theirs
+        for quantize in (nf4.quantize, compute.quantize):
+            yield quantize(weight, blocksize, double_quant), theirs
 
 
 @compare("packed codes, 13 kinds of tensor, 3 dtypes", "bitsandbytes", "unequal bytes", 0)
@@ -127,8 +131,9 @@ def dequantized(perturbed: bool) -> float:
     for (packed, state), (theirs, their_state) in [*_quantized(False), *_quantized(True)]:
         if state.shape[-1] % state.blocksize == 0 or state.shape[-1] % 2:
             weight = functional.dequantize_4bit(theirs, their_state)
-            ours = nf4.dequantize(packed ^ int(perturbed), state)
-            total += unequal(ours.flatten(), weight.flatten())
+            for dequantize in (nf4.dequantize, compute.dequantize):
+                ours = dequantize(packed ^ int(perturbed), state)
+                total += unequal(ours.flatten(), weight.flatten())
     return total
 
 
@@ -173,16 +178,16 @@ for _double in (False, True):
 
     @compare(f"logits of our NF4 file in Linear4bit, {_how}", "bitsandbytes", "relative", ROUNDING)
     def ours_in_linear4bit(perturbed: bool, double_quant: bool = _double) -> float:
-        """A file that save_model wrote, read into Linear4bit."""
+        """Tensors that we wrote to a file, read into Linear4bit."""
         ours = nf4_minigpt(double_quant)
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint.save_tensors(Path(folder) / "m.safetensors", ours.state_dict())
-            state = checkpoint.load_tensors(Path(folder) / "m.safetensors")
+            save_tensors(Path(folder) / "m.safetensors", tensors_of(ours))
+            state = load_tensors(Path(folder) / "m.safetensors")
         theirs = linear4bit_minigpt(double_quant, state)
         if perturbed:
             ours.blocks[0].mlp.fc1.absmax.copy_(ours.blocks[0].mlp.fc1.absmax + 1)
         ids, _ = batch()
-        return relative(ours(ids), theirs(ids))
+        return relative(compute.accelerate(ours)(ids), theirs(ids))
 
     @compare(f"logits of Linear4bit's state in ours, {_how}", "bitsandbytes", "relative", ROUNDING)
     def linear4bit_in_ours(perturbed: bool, double_quant: bool = _double) -> float:
@@ -193,31 +198,29 @@ for _double in (False, True):
             for module in ours.modules():
                 if isinstance(module, nf4.NF4Linear):
                     module.weight.zero_()
-        state = {k: v for k, v in theirs.state_dict().items()}
+        state = dict(theirs.state_dict())
         if perturbed:
             state["blocks.0.mlp.fc1.weight"] = state["blocks.0.mlp.fc1.weight"] ^ 1
-        ours.load_state_dict(state)
+        ours.load_state_dict(state_dict_of(state, ours))
         ids, _ = batch()
-        return relative(ours(ids), theirs(ids))
+        return relative(compute.accelerate(ours)(ids), theirs(ids))
 
 
-@compare("QLoRA: gradients of A and B", "peft + bitsandbytes", "relative", ROUNDING)
-def qlora_gradients(perturbed: bool) -> float:
-    """PEFT on Linear4bit against LoRALinear on NF4Linear."""
-    targets = TARGETS["all Linears"]
-    ours = nf4_minigpt(False)
-    theirs = linear4bit_minigpt(False, ours.state_dict())
-    theirs.is_loaded_in_4bit = True
-    draw = numerics.generator(2, "parity")
-    lora.wrap_minigpt_with_lora(ours, 8, 16.0, targets, generator=draw)
-    trained_b(ours)
-    config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=targets)
-    theirs = peft.get_peft_model(theirs, config)
-    peft.set_peft_model_state_dict(theirs, lora.lora_state_dict(ours))
-    if perturbed:
-        perturb(ours)
-    for model in (ours, theirs):
-        train.loss_on(model.train(), *batch()).backward()
-    own = [p.grad for p in ours.parameters() if p.requires_grad]
-    their = [p.grad for p in theirs.parameters() if p.requires_grad]
-    return max(relative(a, b) for a, b in zip(own, their, strict=True))
+for _way, _by in WAYS.items():
+
+    @compare(f"QLoRA: {_way}gradients of A and B", "peft + bitsandbytes", "relative", ROUNDING)
+    def qlora_gradients(perturbed: bool, by: Callable = _by) -> float:
+        """PEFT on Linear4bit against LoRALinear on NF4Linear."""
+        targets = TARGETS["all Linears"]
+        ours = nf4_minigpt(False)
+        theirs = linear4bit_minigpt(False, tensors_of(ours))
+        theirs.is_loaded_in_4bit = True
+        draw = compute.generator(2, "parity")
+        lora.wrap_minigpt_with_lora(ours, 8, 16.0, targets, generator=draw)
+        trained_b(ours)
+        config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=targets)
+        theirs = peft.get_peft_model(theirs, config)
+        peft.set_peft_model_state_dict(theirs, lora.lora_state_dict(ours))
+        if perturbed:
+            perturb(ours)
+        return gradients_apart(by(ours.train()), theirs.train())

@@ -1,73 +1,78 @@
 """LoRA against PEFT: outputs, gradients, fifty steps of training, and files read both ways."""
 
+import itertools
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import peft
+import torch
 import torch.nn as nn
 
 from benchmarks.parity import (
     ROUNDING,
     TARGETS,
+    WAYS,
     batch,
     compare,
+    gradients_apart,
     minigpt,
     perturb,
     relative,
     trained_b,
 )
-from minituner import lora, train
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
+from minituner import compute, lora, train
+from minituner.checkpoints.adapters import load_adapter, save_adapter
+from minituner.checkpoints.models import load_model, save_model
+from minituner.model import MiniGPT
 
 
-def pair(targets: list[str], rank: int = 8) -> tuple[nn.Module, nn.Module]:
+def pair(targets: list[str], by: Callable = WAYS[""]) -> tuple[MiniGPT, nn.Module]:
     """The same MiniGPT with the same adapter, wrapped by us and by PEFT."""
-    ours = lora.wrap_minigpt_with_lora(
-        minigpt(), rank, 16.0, targets, generator=numerics.generator(2, "parity")
-    )
+    draw = compute.generator(2, "parity")
+    ours = lora.wrap_minigpt_with_lora(minigpt(), 8, 16.0, targets, generator=draw)
     trained_b(ours)
-    config = peft.LoraConfig(r=rank, lora_alpha=16, target_modules=targets)
+    config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=targets)
     theirs = peft.get_peft_model(minigpt(), config)
     peft.set_peft_model_state_dict(theirs, lora.lora_state_dict(ours))
-    return ours.train(), theirs.train()
+    return by(ours.train()), theirs.train()
 
 
-for _name, _targets in TARGETS.items():
+for (_way, _by), (_name, _targets) in itertools.product(WAYS.items(), TARGETS.items()):
 
-    @compare(f"logits, r=8 on {_name}", "peft", "relative", ROUNDING)
-    def logits(perturbed: bool, targets: list[str] = _targets) -> float:
+    @compare(f"{_way}logits, r=8 on {_name}", "peft", "relative", ROUNDING)
+    def logits(perturbed: bool, by: Callable = _by, targets: list[str] = _targets) -> float:
         """Forward pass with equal adapters."""
-        ours, theirs = pair(targets)
+        ours, theirs = pair(targets, by)
         if perturbed:
             perturb(ours)
         ids, _ = batch()
         return relative(ours(ids), theirs(ids))
 
-    @compare(f"gradients of A and B, r=8 on {_name}", "peft", "relative", ROUNDING)
-    def gradients(perturbed: bool, targets: list[str] = _targets) -> float:
+    @compare(f"{_way}gradients of A and B, r=8 on {_name}", "peft", "relative", ROUNDING)
+    def gradients(perturbed: bool, by: Callable = _by, targets: list[str] = _targets) -> float:
         """Backward pass with equal adapters."""
-        ours, theirs = pair(targets)
+        ours, theirs = pair(targets, by)
         if perturbed:
             perturb(ours)
-        for model in (ours, theirs):
-            train.loss_on(model, *batch()).backward()
-        own = [p.grad for p in ours.parameters() if p.requires_grad]
-        their = [p.grad for p in theirs.parameters() if p.requires_grad]
-        return max(relative(a, b) for a, b in zip(own, their, strict=True))
+        return gradients_apart(ours, theirs)
+
+
+for _name, _targets in TARGETS.items():
 
     @compare(f"adapter after 50 steps, r=8 on {_name}", "peft", "relative", 1e-3)
     def fifty_steps(perturbed: bool, targets: list[str] = _targets) -> float:
-        """Training from equal adapters on equal batches."""
+        """Training from equal adapters on equal batches, by our optimizer and by PyTorch's."""
         ours, theirs = pair(targets)
         settings = {"steps": 50, "learning_rate": 1e-3, "warmup": 5, "eval_every": 50}
-        for model in (ours, theirs):
+        for model, adamw in ((ours, compute.AdamW), (theirs, torch.optim.AdamW)):
             rate = settings["learning_rate"] * (2 if perturbed and model is ours else 1)
             batches = (batch(step) for step in range(50))
-            train.fit(model, batches, [batch(99)], settings | {"learning_rate": rate})
-        own, their = lora.lora_state_dict(ours), peft.get_peft_model_state_dict(theirs)
-        return max(relative(own[name], their[name]) for name in own)
+            options = settings | {"learning_rate": rate}
+            train.fit(model, batches, [batch(99)], options, adamw=adamw)
+        our, their = lora.lora_state_dict(ours), peft.get_peft_model_state_dict(theirs)
+        return max(relative(our[name], their[name]) for name in our)
 
 
 @compare("logits after merging", "peft", "relative", ROUNDING)
@@ -83,7 +88,7 @@ def merged(perturbed: bool) -> float:
 
 
 def _saved_base(folder: Path) -> Path:
-    checkpoint.save_model(folder / "base", minigpt())
+    save_model(folder / "base", minigpt())
     return folder / "base"
 
 
@@ -93,7 +98,7 @@ def ours_in_peft(perturbed: bool) -> float:
     ours, _ = pair(TARGETS["q, v"])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        checkpoint.save_adapter(path / "adapter", ours, _saved_base(path))
+        save_adapter(path / "adapter", ours, _saved_base(path))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             theirs = peft.PeftModel.from_pretrained(minigpt(), path / "adapter")
@@ -111,7 +116,7 @@ def peft_in_ours(perturbed: bool) -> float:
         path = Path(folder)
         theirs.save_pretrained(path / "adapter")
         base = _saved_base(path)
-        ours = checkpoint.load_adapter(path / "adapter", checkpoint.load_model(base), base)
+        ours = compute.accelerate(load_adapter(path / "adapter", load_model(base), base))
     if perturbed:
         perturb(ours)
     ids, _ = batch()

@@ -11,11 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from benchmarks.performance import ROWS, Row
-from minituner.foundation import environment as pinning
-from minituner.foundation import storage
+from minituner.foundation import environment, parquet, storage
 
 WARM_UP = 2
 PACKAGES = ("torch", "peft", "transformers", "bitsandbytes", "numba", "numpy")
@@ -33,14 +30,14 @@ def machine() -> str:
 
 def start(name: str, row: Row, mode: str, threads: int) -> subprocess.Popen:
     """One side's process; in the unrestricted mode libraries see none of our settings."""
-    hidden = {pinning.MODE, *pinning.PINNED}
-    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    hidden = {environment.MODE, *environment.PINNED}
+    variables = {k: v for k, v in os.environ.items() if k not in hidden}
     if mode == "unrestricted":
-        environment[pinning.MODE] = mode
+        variables[environment.MODE] = mode
     return subprocess.Popen(
         [sys.executable, "-m", "benchmarks.performance.worker", name]
         + [json.dumps(row.arguments), str(threads), str(row.times)],
-        env=environment,
+        env=variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -156,8 +153,8 @@ def main() -> None:
         for threads in sorted({1, 1 if row.process else os.cpu_count() or 1}):
             records += measure(row, threads, args.repetitions)
     rows = summary(records)
-    storage.write_table(args.out / "repetitions.parquet", pa.Table.from_pylist(records))
-    storage.write_table(args.out / "performance.parquet", pa.Table.from_pylist(rows))
+    parquet.write_rows(args.out / "repetitions.parquet", records)
+    parquet.write_rows(args.out / "performance.parquet", rows)
     draw(rows, args.page / "performance_ratios.png")
     storage.write_text(args.page / "performance_table.md", as_markdown(rows, args.repetitions))
 

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from minituner import data, train
-from minituner.checkpoints import checkpoint
+from minituner import data
+from minituner.checkpoints.models import load_model
+from minituner.corpus import subsets
+from minituner.model import IGNORE
 from minituner.workflow import settings
 
 
@@ -23,7 +25,7 @@ class WithLoss(torch.nn.Module):
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss of the symbols that are not masked."""
         logits = self.model(input_ids)
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=data.IGNORE)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
         return {"loss": loss, "logits": logits}
 
 
@@ -31,7 +33,7 @@ def main(base: str, irregular: str, out: str) -> None:
     """Tune on the same sentences and save the adapter in `out`."""
     values = settings.load("params.yaml", "lora", "tuning")
     tuning = values["tuning"]
-    model = checkpoint.load_model(Path(base))
+    model = load_model(Path(base))
     config = peft.LoraConfig(
         r=8, lora_alpha=values["lora"]["alpha"], target_modules=values["lora"]["target_modules"]
     )
@@ -43,7 +45,10 @@ def main(base: str, irregular: str, out: str) -> None:
         return {"input_ids": ids, "labels": targets}
 
     splits = {
-        split: [{"example": e} for e in train.tuning_examples(Path(irregular), split)]
+        split: [
+            {"example": example}
+            for example in data.completions(subsets.read_irregular(Path(irregular), split))
+        ]
         for split in ("train", "val")
     }
     arguments = transformers.TrainingArguments(

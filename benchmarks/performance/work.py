@@ -15,12 +15,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from benchmarks.performance import ROWS
-from minituner import data, evaluate, lora, nf4, qlora, train
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
-from minituner.foundation import environment as pinning
-from minituner.foundation import storage
-from minituner.model import MiniGPT, ModelConfig
+from minituner import compute, data, evaluate, lora, qlora, train
+from minituner.checkpoints.models import read_config
+from minituner.corpus import subsets
+from minituner.foundation import environment, parquet
+from minituner.model import IGNORE, MiniGPT, ModelConfig
 
 Work = Callable[[], object]
 THREADS = 1  # that a side may use
@@ -34,16 +33,16 @@ SCORED = 100  # sentences of the evaluation
 
 def sentences(n: int) -> list[dict]:
     """The first n training rows of the irregular-verb subset."""
-    rows = storage.read_table(IRREGULAR, ["text", "prompt", "form", "split"]).to_pylist()
+    rows = parquet.read_table(IRREGULAR, ["text", "prompt", "form", "split"]).to_pylist()
     return [row for row in rows if row["split"] == "train"][:n]
 
 
 def minigpt(d_model: int = 64, n_layer: int = 4) -> MiniGPT:
     """A MiniGPT of that width that knows the base's symbols, the same at each call."""
-    vocab = checkpoint.read_config(BASE)[0].vocab
+    vocab = read_config(BASE)[0].vocab
     heads = max(4, d_model // 64)
     config = ModelConfig(vocab, n_layer, heads, d_model, 4 * d_model)
-    return MiniGPT(config, numerics.generator(0, "performance"))
+    return MiniGPT(config, compute.generator(0, "performance"))
 
 
 def batch(n: int = 32, dense: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,11 +50,11 @@ def batch(n: int = 32, dense: bool = False) -> tuple[torch.Tensor, torch.Tensor]
     vocab = minigpt().config.vocab
     if dense:
         drawn = torch.randint(
-            len(vocab), (n, WIDTH + 1), generator=numerics.generator(0, "performance", "batch")
+            len(vocab), (n, WIDTH + 1), generator=compute.generator(0, "performance", "batch")
         )
         return drawn[:, :-1].clone(), drawn[:, 1:].clone()
     ids = torch.zeros(n, WIDTH, dtype=torch.int64)
-    targets = torch.full((n, WIDTH), data.IGNORE)
+    targets = torch.full((n, WIDTH), IGNORE)
     for i, row in enumerate(sentences(n)):
         symbols = torch.tensor(data.encode(f"\n{row['text']}\n", vocab))
         ids[i, : len(symbols) - 1] = symbols[:-1]
@@ -82,12 +81,12 @@ def by_hand(model: nn.Module, parameters: list, batch: tuple[torch.Tensor, torch
     """What a user of PEFT writes."""
     ids, targets = batch
     logits = model(ids).flatten(0, 1)
-    F.cross_entropy(logits, targets.flatten(), ignore_index=data.IGNORE).backward()
+    F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORE).backward()
 
 
 def by_shards() -> Callable:
     """Ours in the pinned mode: a shard of the batch on each thread."""
-    shards = 1 if pinning.unrestricted() else THREADS
+    shards = 1 if environment.unrestricted() else THREADS
     return functools.partial(train.gradients, shards=shards, each=train.side_by_side(shards))
 
 
@@ -102,7 +101,7 @@ def peft_model(model: nn.Module, rank: int, targets: str) -> nn.Module:
 def lora_step(rank: int, targets: str, dense: bool = False) -> Work:
     """Ours."""
     model = lora.wrap_minigpt_with_lora(minigpt(), rank, 8.0, TARGETS[targets])
-    return step(model, by_shards(), *batch(dense=dense))
+    return step(compute.accelerate(model), by_shards(), *batch(dense=dense))
 
 
 def peft_step(rank: int, targets: str, dense: bool = False) -> Work:
@@ -116,8 +115,8 @@ def step_flops(rank: int) -> int:
     Forward, and backward to the inputs above the first block's adapters; twice each multiply-add.
     """
     _, targets = batch()
-    lengths = [int(row.ne(data.IGNORE).nonzero().max()) + 1 for row in targets]
-    N, L = sum(lengths), int(targets.ne(data.IGNORE).sum())
+    lengths = [int(row.ne(IGNORE).nonzero().max()) + 1 for row in targets]
+    N, L = sum(lengths), int(targets.ne(IGNORE).sum())
     model = minigpt().config
     d, f, layers = model.d_model, model.d_ff, model.n_layer
     qkv, behind = 3 * d * d, d * d + 2 * d * f
@@ -140,7 +139,7 @@ def gemm_limit(rank: int, targets: str) -> Work:
 def qlora_step(layers: int, width: int, n: int) -> Work:
     """Ours: LoRA r=8 on q and v of an NF4 model."""
     model = qlora.wrap_minigpt_qlora(minigpt(width, layers), 8, 8.0)
-    return step(model, by_shards(), *batch(n))
+    return step(compute.accelerate(model), by_shards(), *batch(n))
 
 
 def bnb_step(layers: int, width: int, n: int) -> Work:
@@ -166,13 +165,13 @@ def bnb_step(layers: int, width: int, n: int) -> Work:
 
 
 def _large() -> torch.Tensor:
-    return 0.02 * torch.randn(4096, 4096, generator=numerics.generator(0, "performance", "weight"))
+    return 0.02 * torch.randn(4096, 4096, generator=compute.generator(0, "performance", "weight"))
 
 
 def quantize() -> Work:
     """Ours."""
     weight = _large()
-    return lambda: nf4.quantize(weight)
+    return lambda: compute.quantize(weight)
 
 
 def bnb_quantize() -> Work:
@@ -185,8 +184,8 @@ def bnb_quantize() -> Work:
 
 def dequantize() -> Work:
     """Ours."""
-    packed, state = nf4.quantize(_large())
-    return lambda: nf4.dequantize(packed, state)
+    packed, state = compute.quantize(_large())
+    return lambda: compute.dequantize(packed, state)
 
 
 def bnb_dequantize() -> Work:
@@ -205,14 +204,14 @@ def copy() -> Work:
 
 def scored_rows() -> list[dict]:
     """Every so many of the held-out sentences."""
-    rows = evaluate.held_out_rows(IRREGULAR, CONTROL)
+    rows = subsets.read_held_out(IRREGULAR, CONTROL)
     return rows[:: max(1, len(rows) // SCORED)]
 
 
 def evaluate_run() -> Work:
     """Ours."""
-    model, rows = minigpt().eval(), scored_rows()
-    return lambda: evaluate.score(model, rows)
+    model, rows = compute.accelerate(minigpt().eval()), scored_rows()
+    return lambda: evaluate.score_rows(model.score, rows)
 
 
 def naive_scores() -> Work:
@@ -223,8 +222,9 @@ def naive_scores() -> Work:
     @torch.no_grad()
     def run() -> None:
         for row in rows:
-            rest = row["text"][len(row["prompt"]) + len(row["form"]) :]
-            texts = [row["prompt"] + form + rest for form in [row["form"], *row["alternatives"]]]
+            behind = row["text"][len(row["prompt"]) + len(row["form"]) :]
+            forms = [row["form"], *row["alternatives"]]
+            texts = [row["prompt"] + form + behind for form in forms]
             for text in [*texts, row["text"]]:
                 ids = torch.tensor([data.encode(f"\n{text}\n", vocab)])
                 F.log_softmax(model(ids[:, :-1]), -1).gather(2, ids[:, 1:, None]).sum()
@@ -265,7 +265,7 @@ def side(name: str, arguments: list, threads: int) -> Work:
     global THREADS
     THREADS = threads
     if name in {row.ours for row in ROWS}:
-        numerics.pin()
-    if pinning.unrestricted():
+        compute.pin()
+    if environment.unrestricted():
         torch.set_num_threads(threads)
     return globals()[name](*arguments)

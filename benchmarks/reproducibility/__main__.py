@@ -15,7 +15,7 @@ import yaml
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
 from minituner.foundation import storage
 from minituner.workflow import provenance
-from tests.tiny_project import TINY, Project, copy_project
+from tests.support.tiny_project import TINY, Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,12 +27,12 @@ sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
 # Runs every compiled loop once, so that the emulated CPU finds them on disk: the code is the same
 # for all CPUs, and making it takes many minutes under emulation.
 COMPILE = """
-from minituner import nf4, train
+from minituner import compute
 from minituner.model import MiniGPT, ModelConfig
 import torch
 ids = torch.zeros(2, 9, dtype=torch.int64)
-train.loss_on(MiniGPT(ModelConfig("ab")), ids, ids).backward()
-nf4.dequantize(*nf4.quantize(torch.ones(64)))
+compute.accelerate(MiniGPT(ModelConfig("ab"))).loss(ids, ids).backward()
+compute.dequantize(*compute.quantize(torch.ones(64)))  # by loops too, now that numba is loaded
 """
 
 
@@ -48,23 +48,23 @@ def make_template(folder: Path) -> None:
 
 
 def tracked(project: Path) -> dict[str, str]:
-    """Each file that the ledger covers → its SHA-256."""
-    found = {}
+    """Each file that dvc.lock covers → its SHA-256."""
+    hashes = {}
     for stage in yaml.safe_load((project / "dvc.yaml").read_text())["stages"].values():
         for out in [*stage.get("outs", ()), *stage.get("metrics", ())]:
             path = project / (next(iter(out)) if isinstance(out, dict) else out)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file() and file.parent.name != ".provenance":
-                    found[file.relative_to(project).as_posix()] = storage.sha256(file)
-    return found
+                    hashes[file.relative_to(project).as_posix()] = storage.sha256(file)
+    return hashes
 
 
 def commands(project: Path) -> list[list[str]]:
     """The subcommands of all jobs in an order that works, as Snakemake would run them."""
     run = "snakemake --dry-run --forceall --printshellcmds --quiet host -- all".split()
     listed = Project(project).run(*run).stdout
-    found = re.findall(r"python -m minituner (.*?)\s+2>&1", listed)
-    return [shlex.split(command) for command in found]
+    jobs = re.findall(r"(?m)python -m minituner (.*?)(?:\s+2>&1.*)?$", listed)
+    return [shlex.split(job) for job in jobs]
 
 
 def build_emulated(template: Path, root: Path, cpu: str) -> Path:
@@ -128,12 +128,12 @@ def measure(root: Path) -> list[tuple[str, str]]:
 
 def as_markdown(rows: list[tuple[str, str]]) -> str:
     """The page."""
-    here = provenance.environment()
+    here = provenance.made_with()
     lines = [
         "# Variations tried",
         "",
         "The whole workflow with tiny settings, built once and then again under each of these "
-        "conditions; every file that the ledger covers is compared. Written by `snakemake "
+        "conditions; every file that dvc.lock covers is compared. Written by `snakemake "
         f"reproducibility` on {here['cpu']}, torch {here['packages']['torch'].partition('+')[0]}.",
         "",
         "| built again with | result |",

@@ -7,17 +7,18 @@ Theory: docs/theory/01_sft_and_forgetting.md and 02_parameter_count.md. Takes a 
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import torch
+import torch.nn as nn
+import torch.nn.functional as F
 
-from minituner.compute import numerics
+from minituner import compute
 from minituner.lora import LoRALinear
-from minituner.model import Linear
 
 IN, OUT, RANK, ALPHA, RATE = 64, 64, 2, 8.0, 1e-3
 
 
 def by_hand() -> dict[str, torch.Tensor]:
     """W frozen, A random, B zero; x and the gradient G that reaches the layer's output."""
-    draw = numerics.generator(0, "lab 1")
+    draw = compute.generator(0, "lab 1")
     return {
         "W": torch.randn(OUT, IN, generator=draw) / IN**0.5,
         "A": torch.randn(RANK, IN, generator=draw) / IN**0.5,
@@ -40,7 +41,7 @@ def gradients(t: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def from_the_package(t: dict[str, torch.Tensor]) -> LoRALinear:
     """A LoRALinear that holds the same numbers."""
-    base = Linear(IN, OUT, bias=False)
+    base = nn.Linear(IN, OUT, bias=False)
     base.weight.data = t["W"].clone()
     layer = LoRALinear(base, r=RANK, alpha=ALPHA)
     layer.lora_A.data, layer.lora_B.data = t["A"].clone(), t["B"].clone()
@@ -53,7 +54,7 @@ def main() -> None:
     layer = from_the_package(t)
 
     print("1. B starts at zero, so a fresh adapter changes nothing.")
-    unchanged = torch.equal(layer(t["x"]), numerics.linear(t["x"], t["W"]))
+    unchanged = torch.equal(layer(t["x"]), F.linear(t["x"], t["W"]))
     print(f"   W x and W x + (α/r) B A x are equal bit for bit: {unchanged}")
 
     print("2. The gradients by the chain rule are autograd's.")

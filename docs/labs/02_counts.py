@@ -7,11 +7,11 @@ Theory: docs/theory/02_parameter_count.md and 03_memory_footprint.md. Takes a fe
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 
-from minituner.budget import calculator, formula as counts
+from minituner.budget import calculator, formula
 from minituner.budget.formula import ALL_LINEARS, GATED_LINEARS, Regime
+from minituner.budget.shapes import PRESETS, Shape
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
-from minituner.budget.shapes import PRESETS, Shape
 
 QV = ("q_proj", "v_proj")
 VOCAB = "\n" + "".join(map(chr, range(33, 33 + 28)))  # any 29 characters; the corpus has 29
@@ -35,7 +35,7 @@ def counted(rank: int | None = None, targets: tuple[str, ...] = QV) -> int:
 
 def adapter(shape: Shape, rank: int, targets: tuple[str, ...] = QV) -> int:
     """r (in + out) for each target of each layer."""
-    return counts.adapter_parameters(shape, rank, targets)
+    return formula.adapter_parameters(shape, rank, targets)
 
 
 def main() -> None:
@@ -71,8 +71,8 @@ def main() -> None:
     print("5. Bytes of tuning a 65B model, 16 bits and AdamW's moments in 32:")
     big = PRESETS["llama-65b"]
     for regime in (Regime("full"), Regime("qlora", 64, GATED_LINEARS, 64, True)):
-        row = counts.count(big, regime, 0, each=2)
-        held = sum(row[f"{bucket}_bytes"] for bucket in counts.BUCKETS[:3])
+        row = formula.count(big, regime, 0, each=2)
+        held = sum(row[f"{bucket}_bytes"] for bucket in formula.BUCKETS[:3])
         each = held / big.total_parameters()
         print(f"   {regime.name}: {held / 1e9:.0f} GB, {each:.2f} bytes a parameter")
     single, double = (calculator.bits_a_parameter(64, d) for d in (False, True))

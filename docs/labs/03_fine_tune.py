@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
-from minituner import data, evaluate, train
-from minituner.compute import numerics
-from minituner.corpus import generate as corpus, tables, verbs as grammar
-from minituner.foundation.seeds import generator
-from minituner.workflow import settings
+from minituner import compute, data, evaluate, train
+from minituner.corpus.generate import generate
+from minituner.corpus.tables import read_templates, read_verbs
+from minituner.corpus.verbs import PASTS, alternatives
+from minituner.foundation import seeds
 from minituner.lora import wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
+from minituner.workflow import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("go", "eat", "see", "walk", "play", "want")  # three irregular, three regular
@@ -37,13 +38,13 @@ Rows = list[dict]
 def sentences() -> Rows:
     """The project's own corpus, six verbs of it; mistakes included."""
     options = settings.load(str(ROOT / "params.yaml"))["corpus"]
-    verbs = tables.read_verbs(ROOT / options["verbs"])
-    templates = tables.read_templates(ROOT / options["templates"], verbs)
+    verbs = read_verbs(ROOT / options["verbs"])
+    templates = read_templates(ROOT / options["templates"], verbs)
     few = {lemma: verbs[lemma] for lemma in VERBS}
-    rows = corpus.generate(options, few, templates).to_pylist()
+    rows = generate(options, few, templates).to_pylist()
     for row in rows:
         verb = few[row["verb_lemma"]]
-        row["alternatives"] = [*grammar.alternatives(verb, row["tense"], row["person"]).values()]
+        row["alternatives"] = [*alternatives(verb, row["tense"], row["person"]).values()]
     return rows
 
 
@@ -53,25 +54,35 @@ def correct(rows: Rows, regularity: str, split: str, n: int) -> Rows:
         row | {"text": row["correct_text"], "form": row["correct_form"]}
         for row in rows
         if (row["english_regularity"], row["split"]) == (regularity, split)
-        and row["tense"] in grammar.PASTS
+        and row["tense"] in PASTS
     ]
-    order = generator(0, "lab 3", regularity, split).permutation(len(pool))
+    order = seeds.generator(0, "lab 3", regularity, split).permutation(len(pool))
     return [pool[i] for i in order[:n]]
 
 
 def batches(texts: list[str], vocab: str, seen: list[int] | None, size: int):
     """Endless batches, shuffled anew each epoch."""
-    for chosen in data.index_batches(len(texts), size, generator(0, "lab 3", "batches")):
+    for chosen in data.index_batches(len(texts), size, seeds.generator(0, "lab 3", "batches")):
         yield data.batch([texts[i] for i in chosen], vocab, seen and [seen[i] for i in chosen])
+
+
+def fit(model: MiniGPT, *how) -> None:
+    """`train.fit` by compiled loops, which are faster than the model's own modules."""
+    train.fit(compute.accelerate(model), *how, adamw=compute.AdamW)
+
+
+def score(model: MiniGPT, rows: Rows) -> Rows:
+    """What a model makes of each sentence."""
+    return evaluate.score_rows(compute.accelerate(model).score, rows)
 
 
 def pretrain(rows: Rows) -> MiniGPT:
     """A base that learns the sentences as they are written."""
     texts = [row["text"] for row in rows if row["split"] == "train"]
     vocab = data.vocabulary([row[key] for row in rows for key in ("text", "correct_text")])
-    model = MiniGPT(ModelConfig(vocab=vocab, **SHAPE), numerics.generator(0, "lab 3", "init"))
+    model = MiniGPT(ModelConfig(vocab=vocab, **SHAPE), compute.generator(0, "lab 3", "init"))
     held_out = [data.batch(texts[:64], vocab)]
-    train.fit(model, batches(texts, vocab, None, 32), held_out, BASE)
+    fit(model, batches(texts, vocab, None, 32), held_out, BASE)
     return model
 
 
@@ -79,32 +90,34 @@ def tune(base: MiniGPT, examples: Rows, rank: int | None, form_only: bool) -> Mi
     """A tuned copy of the base; rank None: every weight; the loss on the form or the sentence."""
     model = copy.deepcopy(base)
     if rank:
-        wrap_minigpt_with_lora(model, rank, alpha=8, generator=numerics.generator(0, "lab 3", "A"))
+        wrap_minigpt_with_lora(model, rank, alpha=8, generator=compute.generator(0, "lab 3", "A"))
     texts, seen = [row["text"] for row in examples], None
     if form_only:
         pairs = [data.completion(row["text"], row["prompt"], row["form"]) for row in examples]
         texts, seen = map(list, zip(*pairs, strict=True))
     vocab = model.config.vocab
     validation = [next(batches(texts, vocab, seen, 32))]
-    train.fit(model, batches(texts, vocab, seen, 32), validation, TUNING)
+    fit(model, batches(texts, vocab, seen, 32), validation, TUNING)
     return model
 
 
 def measure(model: MiniGPT, irregular: Rows, control: Rows) -> dict[str, float]:
     """Accuracy and mean margin on the irregular verbs, perplexity a symbol on the control."""
     model.eval()
-    scored, kept = evaluate.score(model, irregular), evaluate.score(model, control)
-    nats, symbols = (sum(row[f"sentence_{key}"] for row in kept) for key in ("nats", "symbols"))
+    repaired, remembered = score(model, irregular), score(model, control)
+    nats, symbols = (
+        sum(row[f"sentence_{key}"] for row in remembered) for key in ("nats", "symbols")
+    )
     return {
-        "accuracy": sum(row["chosen"] for row in scored) / len(scored),
-        "margin": sum(row["margin"] for row in scored) / len(scored),
+        "accuracy": sum(row["chosen"] for row in repaired) / len(repaired),
+        "margin": sum(row["margin"] for row in repaired) / len(repaired),
         "perplexity": float(torch.tensor(nats / symbols).exp()),
     }
 
 
 def main() -> None:
     """Pretrain, tune three ways, print the comparison and one verb's probabilities."""
-    numerics.pin()
+    compute.pin()
     rows = sentences()
     wrong = sum(row["label"] != "correct" for row in rows)
     print(f"1. The corpus: {len(rows):,} sentences, {wrong / len(rows):.0%} with a mistake.")
@@ -124,10 +137,10 @@ def main() -> None:
         print(f"   {name:32}{numbers}")
 
     print("3. Verb by verb: mean log-odds of the correct past over its best rival, nats.")
-    scored = [evaluate.score(models[name], tests[0]) for name in ("base", "LoRA r=1")]
+    scored = [score(models[name], tests[0]) for name in ("base", "LoRA r=1")]
     for verb in VERBS[:3]:
-        own = [i for i, row in enumerate(tests[0]) if row["verb_lemma"] == verb]
-        before, after = (sum(rows[i]["margin"] for i in own) / len(own) for rows in scored)
+        places = [i for i, row in enumerate(tests[0]) if row["verb_lemma"] == verb]
+        before, after = (sum(rows[i]["margin"] for i in places) / len(places) for rows in scored)
         print(f"   {verb}: {before:+.2f} before, {after:+.2f} with LoRA r=1")
 
 

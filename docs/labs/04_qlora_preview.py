@@ -8,11 +8,9 @@ Theory: docs/theory/03_memory_footprint.md. Takes a few seconds.
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import torch
 
-from minituner import nf4, qlora
-from minituner.compute import numerics
+from minituner import compute, nf4, qlora
 from minituner.foundation.errors import UserError
 from minituner.lora import LoRALinear
-from minituner.model import Linear
 
 BLOCK, SIDE = 64, 256
 
@@ -34,7 +32,7 @@ def uniform_codes(weights: torch.Tensor) -> torch.Tensor:
 
 def lora_on(linear: torch.nn.Module, seed: int) -> LoRALinear:
     """An adapter with a small, non-zero B, as after some training."""
-    draw = numerics.generator(seed, "lab 4", "adapter")
+    draw = compute.generator(seed, "lab 4", "adapter")
     layer = LoRALinear(linear, r=4, alpha=8.0, generator=draw)
     torch.nn.init.normal_(layer.lora_B, std=3e-4, generator=draw)
     return layer
@@ -43,8 +41,8 @@ def lora_on(linear: torch.nn.Module, seed: int) -> LoRALinear:
 @torch.no_grad()
 def main() -> None:
     """Print each fact."""
-    draw = numerics.generator(0, "lab 4")
-    linear = Linear(SIDE, SIDE, bias=False)
+    draw = compute.generator(0, "lab 4")
+    linear = torch.nn.Linear(SIDE, SIDE, bias=False)
     torch.nn.init.normal_(linear.weight, std=0.02, generator=draw)
     weight = linear.weight.detach()
 

@@ -4,47 +4,24 @@ import difflib
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from minituner import evaluate
 from minituner.analysis.decoding import greedy, next_words
-from minituner.checkpoints import runs
-from minituner.foundation import storage
+from minituner.evaluate import BATCH
+from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
-from minituner.model import MiniGPT
 
-Models = dict[str, MiniGPT]
+Models = dict[str, Any]  # by label: a MiniGPT with a `score`, as `compute.accelerate` gives it
 WORDS = 6  # candidates of each model where the corpus names none
 CELL = ["verb_lemma", "tense", "person"]
-
-
-def choose(names: list[str], base: Path | None, adapters: list[Path], results: Path) -> Models:
-    """The models to ask, by label.
-
-    Runs by name; or a base's folder, alone and below each of some adapters' folders; or, with
-    nothing said, the base, the judged adapter and the QLoRA run beside it.
-    """
-    if adapters and not base:
-        base = results / "base"
-    if base:
-        models = {base.name: runs.load(base)}
-        return models | {folder.name: runs.load(base, folder) for folder in adapters}
-    if not names:
-        verdict = results / "definition_of_done.json"
-        if not verdict.is_file():
-            raise UserError(
-                f"{verdict}: no such file; make it with `snakemake all`, or name runs with --run"
-            )
-        judged = runs.judged(results)
-        names = ["base", judged, *runs.made_beside(judged, results)]
-    return {name: runs.load_run(name, results) for name in names}
 
 
 def corpus_cells(corpus: Path) -> pd.DataFrame:
     """The corpus's prompts with their subject and time, and the forms written there."""
     columns = [*CELL, "prompt", "correct_form", "form", "frame"]
-    table = storage.read_table(corpus, columns).to_pandas()
+    table = parquet.read_table(corpus, columns).to_pandas()
     parts = table["frame"].str.split("|", expand=True)
     return table.assign(subject=parts[0], time=parts[2])
 
@@ -77,30 +54,31 @@ def pick(
 def rivals(cells: pd.DataFrame, cell: pd.Series, subsets: Iterable[Path]) -> list[str]:
     """The wrong forms of a cell: those that the corpus is spoilt with, and the evaluation's."""
     same = (cells[CELL] == cell[CELL]).all(axis=1)
-    found = set(cells.loc[same, "form"])
+    forms_seen = set(cells.loc[same, "form"])
     for path in subsets:
         if path.is_file():
-            table = storage.read_table(path, [*CELL, "alternatives"]).to_pandas()
+            table = parquet.read_table(path, [*CELL, "alternatives"]).to_pandas()
             for forms in table.loc[(table[CELL] == cell[CELL]).all(axis=1), "alternatives"]:
-                found.update(forms)
-    return sorted(found - {cell["correct_form"]})
+                forms_seen.update(forms)
+    return sorted(forms_seen - {cell["correct_form"]})
 
 
-def log_chances(model: MiniGPT, texts: list[str], seen: list[int]) -> list[float]:
-    """Log P of the last `seen` symbols of each text, given what stands before them."""
-    return evaluate.symbol_log_probs(model, texts, seen)[0].sum(dim=1).tolist()
+def chances(model: Any, prompts: list[str], forms: list[str]) -> list[float]:
+    """P(form | prompt) of each pair."""
+    log_probs: list[float] = []
+    for start in range(0, len(prompts), BATCH):
+        part = slice(start, start + BATCH)
+        log_probs += model.score(prompts[part], forms[part])[0].sum(dim=1).tolist()
+    return list(map(math.exp, log_probs))
 
 
-def form_chances(model: MiniGPT, prompt: str, forms: list[str]) -> dict[str, float]:
+def form_chances(model: Any, prompt: str, forms: list[str]) -> dict[str, float]:
     """P(form and the space that closes it | prompt)."""
-    texts = [f"{prompt}{form} " for form in forms]
-    values = log_chances(model, texts, [len(form) + 1 for form in forms])
-    return {form: math.exp(value) for form, value in zip(forms, values, strict=True)}
+    values = chances(model, [prompt] * len(forms), [f"{form} " for form in forms])
+    return dict(zip(forms, values, strict=True))
 
 
-def chances_over_verbs(
-    model: MiniGPT, cells: pd.DataFrame, text: str
-) -> dict[tuple[str, str], float]:
+def chances_over_verbs(model: Any, cells: pd.DataFrame, text: str) -> dict[tuple[str, str], float]:
     """P(lemma and form | text) where no verb is named in front, by the model's own belief in each.
 
     The corpus begins each sentence with its lemma, so every lemma is tried:
@@ -108,19 +86,19 @@ def chances_over_verbs(
     """
     by_lemma = cells.groupby("verb_lemma")["form"].unique()
     prompts = [f"{lemma}: {text}" for lemma in by_lemma.index]
-    whole = sum(map(math.exp, log_chances(model, prompts, [len(p) for p in prompts])))
+    whole = sum(chances(model, [""] * len(prompts), prompts))
     keys = [(lemma, form) for lemma, forms in by_lemma.items() for form in sorted(forms)]
     texts = [f"{lemma}: {text}{form} " for lemma, form in keys]
-    values = log_chances(model, texts, [len(t) for t in texts])
-    return {key: math.exp(value) / whole for key, value in zip(keys, values, strict=True)}
+    values = chances(model, [""] * len(texts), texts)
+    return {key: value / whole for key, value in zip(keys, values, strict=True)}
 
 
 def over_verbs(models: Models, cells: pd.DataFrame, text: str) -> str:
     """The correct form and its likeliest rival of the verbs on which the models differ most."""
     correct = dict(zip(cells["verb_lemma"], cells["correct_form"], strict=True))
-    found = {name: chances_over_verbs(model, cells, text) for name, model in models.items()}
+    shares = {name: chances_over_verbs(model, cells, text) for name, model in models.items()}
     best: dict[tuple[str, str], float] = {}
-    for each in found.values():
+    for each in shares.values():
         best |= {key: max(value, best.get(key, 0.0)) for key, value in each.items()}
     rival: dict[str, str] = {}
     for lemma, form in sorted(best, key=best.get):
@@ -133,20 +111,20 @@ def over_verbs(models: Models, cells: pd.DataFrame, text: str) -> str:
 
     def spread(lemma: str) -> float:
         """How far apart the models are; of a single one, how likely it finds the rival."""
-        shares = [each[lemma, rival[lemma]] for each in found.values()]
-        return max(shares) - (min(shares) if len(shares) > 1 else 0)
+        of_rival = [each[lemma, rival[lemma]] for each in shares.values()]
+        return max(of_rival) - (min(of_rival) if len(of_rival) > 1 else 0)
 
     top = sorted(pairs, key=spread, reverse=True)[:WORDS]
-    chances = {
+    by_model = {
         name: {form: each[lemma, form] for lemma in top for form in pairs[lemma]}
-        for name, each in found.items()
+        for name, each in shares.items()
     }
     head = (
         f"no verb is named in front, so the shares are over the corpus's {len(correct)} verbs; "
         f'for one alone: "{top[0]}: {text}"'
     )
     order = [form for lemma in top for form in pairs[lemma]]
-    return "\n".join([head, "", *table(chances, {correct[lemma] for lemma in top}, order)])
+    return "\n".join([head, "", *table(by_model, {correct[lemma] for lemma in top}, order)])
 
 
 def conjugate(
@@ -162,9 +140,9 @@ def known_cell(models: Models, data: Path, cells: pd.DataFrame, cell: pd.Series)
     """Correct form and rivals of a cell of the corpus, with each model's chances."""
     subsets = [data / "irregular.parquet", data / "control.parquet"]
     forms = [cell["correct_form"], *rivals(cells, cell, subsets)]
-    chances = {name: form_chances(model, cell["prompt"], forms) for name, model in models.items()}
+    by_model = {name: form_chances(model, cell["prompt"], forms) for name, model in models.items()}
     head = f"{cell['verb_lemma']}, {cell['tense']}: the correct form is {cell['correct_form']!r}"
-    return "\n".join([head, "", *show(cell["prompt"], models, chances, {cell["correct_form"]})])
+    return "\n".join([head, "", *show(cell["prompt"], models, by_model, {cell["correct_form"]})])
 
 
 def complete(models: Models, data: Path, text: str) -> str:
@@ -181,39 +159,39 @@ def complete(models: Models, data: Path, text: str) -> str:
     behind = cells["prompt"].astype(str).str.partition(": ")[2] if len(cells) else cells["prompt"]
     if (behind == text).any():
         return over_verbs(models, cells[behind == text], text)
-    found = {name: next_words(model, text, WORDS) for name, model in models.items()}
-    words = list(dict.fromkeys(word for each in found.values() for word in each))
+    likeliest = (next_words(model, text, WORDS) for model in models.values())
+    words = list(dict.fromkeys(word for each in likeliest for word in each))
     if not words:
         raise UserError(f"complete: no model knows a word behind {text!r}; end it with a space")
-    chances = {n: form_chances(m, text, words) for n, m in models.items()}
-    return "\n".join(show(text, models, chances, set()))
+    by_model = {n: form_chances(m, text, words) for n, m in models.items()}
+    return "\n".join(show(text, models, by_model, set()))
 
 
 def show(
-    prompt: str, models: Models, chances: dict[str, dict[str, float]], correct: set[str]
+    prompt: str, models: Models, by_model: dict[str, dict[str, float]], correct: set[str]
 ) -> list[str]:
     """The table, the likeliest form first, and below it what each model writes."""
-    forms = next(iter(chances.values()))
-    order = sorted(forms, key=lambda form: -max(each[form] for each in chances.values()))
+    forms = next(iter(by_model.values()))
+    order = sorted(forms, key=lambda form: -max(each[form] for each in by_model.values()))
     wide = max(map(len, models))
     written = [f"{name:>{wide}}: {prompt}{greedy(model, prompt)}" for name, model in models.items()]
-    return [*table(chances, correct, order), "", *written]
+    return [*table(by_model, correct, order), "", *written]
 
 
-def table(chances: dict[str, dict[str, float]], correct: set[str], order: list[str]) -> list[str]:
+def table(by_model: dict[str, dict[str, float]], correct: set[str], order: list[str]) -> list[str]:
     """A row a form, a column a model. ✓ marks a correct form, * each model's favourite."""
     wide = max(map(len, [*order, "rest"])) + 4
-    columns = {name: max(len(name), 8) for name in chances}
+    columns = {name: max(len(name), 8) for name in by_model}
     lines = [" " * wide + "  ".join(f"{name:>{width}}" for name, width in columns.items())]
-    favourite = {name: max(each, key=each.get) for name, each in chances.items()}
+    favourite = {name: max(each, key=each.get) for name, each in by_model.items()}
     for form in order:
         cells = [
             f"{'*' if favourite[name] == form else ' '}{100 * each[form]:{columns[name] - 3}.1f} %"
-            for name, each in chances.items()
+            for name, each in by_model.items()
         ]
         lines.append(f"{form + ' ✓' * (form in correct):{wide}}" + "  ".join(cells))
     rest = [
         f"{100 * max(0.0, 1 - sum(each.values())):{columns[name] - 2}.1f} %"
-        for name, each in chances.items()
+        for name, each in by_model.items()
     ]
     return [*lines, f"{'rest':{wide}}" + "  ".join(rest)]

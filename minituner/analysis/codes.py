@@ -1,16 +1,11 @@
 """Which of NF4's 16 codes do the base's weights take, and how are those weights distributed?"""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import torch
+import torch.nn as nn
 
 from minituner import nf4
-from minituner.checkpoints import checkpoint
-from minituner.foundation import storage
-from minituner.foundation.errors import UserError
 
 BINS = 80  # of the histogram, over −1 … 1
 
@@ -30,23 +25,16 @@ def scaled(weight: torch.Tensor, layer: nf4.NF4Linear) -> np.ndarray:
     return flat / np.where(scales > 0, scales, 1.0)
 
 
-def report(base: Path, quantized: Path, out: Path) -> None:
-    """Write `codes.parquet`, `histogram.parquet` and the figure to `out`.
+def tables(
+    float_model: nn.Module, nf4_model: nn.Module, modules: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The codes of the named Linears, one row a code; and a histogram of the scaled weights.
 
-    `codes` has a row a code: its value, how many weights take it, and the root mean square of the
-    rounding error of those, in units of the block's absmax.
-
-    Raises:
-        UserError: if `quantized` is not in NF4.
+    A code's row has its value, how many weights take it, and the root mean square of the rounding
+    error of those, in units of the block's absmax.
     """
-    from minituner.reporting import weight_figures
-
-    quantization = checkpoint.read_config(quantized)[1]
-    if not quantization:
-        raise UserError(f"{quantized}: no NF4 model; name the folder that `quantize` wrote")
-    float_model, nf4_model = checkpoint.load_model(base), checkpoint.load_model(quantized)
     taken, weights = [], []
-    for name in quantization["modules"]:
+    for name in modules:
         layer = nf4_model.get_submodule(name)
         taken.append(unpack(layer))
         weights.append(scaled(float_model.get_submodule(name).weight, layer))
@@ -58,7 +46,4 @@ def report(base: Path, quantized: Path, out: Path) -> None:
     by_code = pd.DataFrame({"code": range(16), "value": table, "weights": n, "error": error})
     counted, edges = np.histogram(values, BINS, (-1, 1))
     histogram = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "weights": counted})
-    for name, frame in (("codes", by_code), ("histogram", histogram)):
-        path = out / f"{name}.parquet"
-        storage.write_table(path, pa.Table.from_pandas(frame, preserve_index=False))
-    weight_figures.draw_codes(by_code, histogram, out)
+    return by_code, histogram

@@ -1,17 +1,42 @@
 """Two runs against each other: every metric, with the difference's interval; then verb by verb."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from minituner.analysis.summary import METRICS, over_seeds, read_run, resampled
+from minituner.analysis.bootstrap import ends, frame_weights, over_seeds, resampled
+from minituner.analysis.metrics import METRICS, read_run
+from minituner.analysis.wording import NATS, SHARE, SHARES, Format
 from minituner.foundation import progress
 from minituner.foundation.errors import UserError
-from minituner.foundation.seeds import generator
 
-PERCENT = {"accuracy", "exact_match", "probe_accuracy", "probe_exact_match", "control_accuracy"}
+Tables = list[pd.DataFrame]  # of one side, a table a seed
+
+
+class Difference(NamedTuple):
+    """A metric of both sides, and the second minus the first with its interval."""
+
+    metric: str
+    one: float
+    other: float
+    value: float
+    low: float
+    high: float
+
+
+class VerbDifference(NamedTuple):
+    """A verb's accuracy and margin on both sides, and the difference of margins."""
+
+    verb: str
+    set: str
+    accuracy_one: float
+    accuracy_other: float
+    margin_one: float
+    margin_other: float
+    value: float
+    low: float
+    high: float
 
 
 def members(name: str, results: Path) -> dict[str, Path]:
@@ -39,11 +64,10 @@ def members(name: str, results: Path) -> dict[str, Path]:
     return seeds
 
 
-def metric_rows(one: list, other: list, settings: dict[str, Any]) -> list[tuple]:
-    """(metric, one, other, difference, low, high) on test; both see the same resampled frames."""
+def differences(one: Tables, other: Tables, settings: dict[str, Any]) -> list[Difference]:
+    """Every metric on test; both sides see the same resampled frames."""
     tables = {f"one {i}": t for i, t in enumerate(one)}
     tables |= {f"other {i}": t for i, t in enumerate(other)}
-    tail = (1 - settings["confidence"]) / 2
     rows = []
     for metric in progress.bar(METRICS, "resampling", "metrics"):
         values = resampled(tables, metric, "test", settings)
@@ -53,19 +77,18 @@ def metric_rows(one: list, other: list, settings: dict[str, Any]) -> list[tuple]
             over_seeds([v for n, v in values.items() if n.startswith(side)], side, settings)
             for side in ("one", "other")
         )
-        difference = second - first
-        low, high = np.quantile(difference[1:], [tail, 1 - tail])
-        rows.append((metric, first[0], second[0], difference[0], low, high))
+        moved = second - first
+        rows.append(Difference(metric, first[0], second[0], moved[0], *ends(moved[1:], settings)))
     return rows
 
 
-def verb_rows(one: list, other: list, settings: dict[str, Any]) -> list[tuple]:
-    """(verb, set, accuracy of both, margin of both, difference of margins, low, high) on test.
+def verb_differences(one: Tables, other: Tables, settings: dict[str, Any]) -> list[VerbDifference]:
+    """Every verb on test, the irregular ones first, by how far their margins moved.
 
     Intervals are over frames; a verb's margins are averaged over seeds first.
     """
 
-    def pooled(tables: list) -> pd.DataFrame:
+    def pooled(tables: Tables) -> pd.DataFrame:
         table = pd.concat(tables)
         table = table[(table["split"] == "test") & table["margin"].notna()]
         keys = ["set", "verb_lemma", "frame"]
@@ -74,55 +97,55 @@ def verb_rows(one: list, other: list, settings: dict[str, Any]) -> list[tuple]:
     both = pooled(one).merge(
         pooled(other), left_index=True, right_index=True, suffixes=("_1", "_2")
     )
-    tail = (1 - settings["confidence"]) / 2
     rows = []
     for (group, verb), cell in both.groupby(level=[0, 1], sort=True):
-        difference = (cell["margin_2"] - cell["margin_1"]).to_numpy()
-        n = len(difference)
-        draw = generator(settings["seed"], "bootstrap", "compare", verb)
-        weights = draw.multinomial(n, np.full(n, 1 / n), size=settings["bootstrap"])
-        low, high = np.quantile(weights @ difference / n, [tail, 1 - tail])
-        means = cell[["chosen_1", "chosen_2", "margin_1", "margin_2"]].mean()
-        rows.append((verb, group, *means, difference.mean(), low, high))
-    return sorted(rows, key=lambda row: (row[1] == "control", row[6]))
+        moved = (cell["margin_2"] - cell["margin_1"]).to_numpy()
+        n = len(moved)
+        means = frame_weights(n, settings, "compare", verb) @ moved / n
+        levels = cell[["chosen_1", "chosen_2", "margin_1", "margin_2"]].mean()
+        rows.append(VerbDifference(verb, group, *levels, moved.mean(), *ends(means, settings)))
+    return sorted(rows, key=lambda row: (row.set == "control", row.value))
 
 
 def compare(settings: dict[str, Any], names: list[str], results: Path) -> str:
     """The text of `minituner compare ONE OTHER`.
 
+    Args:
+        settings: the section `evaluate`.
+        names: the two sides, see `members`.
+        results: where their evaluations are.
+
     Raises:
         UserError: if the two were scored on different sentences.
     """
-    sides = []
-    for name in names:
-        tables = [read_run(path) for path in members(name, results).values()]
-        sides.append(tables)
-    one, other = sides
-    for name, table in ((n, t) for n, side in zip(names, sides, strict=True) for t in side):
-        if not table["id"].equals(one[0]["id"]):
+    one, other = ([read_run(path) for path in members(n, results).values()] for n in names)
+    for name, side in zip(names, (one, other), strict=True):
+        if not all(table["id"].equals(one[0]["id"]) for table in side):
             raise UserError(
                 f"compare: {name}: scored on other sentences than {names[0]}; evaluate both on the "
                 "same subsets"
             )
-    options = settings["evaluate"]
     wide = max(8, *map(len, names))
     lines = [
         f"{names[1]} against {names[0]}, on test; differences with "
-        f"{options['confidence']:.0%} intervals, * where they leave out zero",
+        f"{settings['confidence']:.0%} intervals, * where they leave out zero",
         "",
         f"{'':18}{names[0]:>{wide}}  {names[1]:>{wide}}  difference",
     ]
-    for metric, a, b, difference, low, high in metric_rows(one, other, options):
-        times, unit, digits = (100, " %", 1) if metric in PERCENT else (1, "", 4)
-        values = (f"{times * x:{wide - len(unit)}.{digits}f}{unit}" for x in (a, b))
-        moved, *ends = (f"{times * x:+.{digits}f}" for x in (difference, low, high))
-        star = " *" if low > 0 or high < 0 else ""
-        lines.append(f"{metric:18}{'  '.join(values)}  {moved} [{', '.join(ends)}]{star}")
+    for row in differences(one, other, settings):
+        level = SHARE if row.metric in SHARES else Format(4)
+        values = "  ".join(f"{level.value(x):>{wide}}" for x in (row.one, row.other))
+        change = level._replace(unit="", sign="+").interval(row._asdict())
+        lines.append(f"{row.metric:18}{values}  {change}{_star(row)}")
     lines += ["", "log-odds margin by verb, nats; in brackets how often the form is preferred", ""]
-    for verb, group, c1, c2, m1, m2, difference, low, high in verb_rows(one, other, options):
-        star = " *" if low > 0 or high < 0 else ""
+    for row in verb_differences(one, other, settings):
         lines.append(
-            f"{verb:10}{group:10}{m1:+7.2f} ({c1:4.0%})  {m2:+7.2f} ({c2:4.0%})  "
-            f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]{star}"
+            f"{row.verb:10}{row.set:10}{row.margin_one:+7.2f} ({row.accuracy_one:4.0%})  "
+            f"{row.margin_other:+7.2f} ({row.accuracy_other:4.0%})  "
+            f"{NATS.interval(row._asdict())}{_star(row)}"
         )
     return "\n".join(lines)
+
+
+def _star(row: Difference | VerbDifference) -> str:
+    return " *" if row.low > 0 or row.high < 0 else ""

@@ -50,12 +50,12 @@ def next_words(model: MiniGPT, prompt: str, n: int, visits: int = 400) -> dict[s
     `visits` bounds the work where no word is likely.
     """
     start = encode_prompt(model, prompt)
-    vocab, found = model.config.vocab, {}
+    vocab, words = model.config.vocab, {}
     queue: list[tuple[float, str, bool]] = [(0.0, "", False)]
-    while queue and len(found) < n and visits:
+    while queue and len(words) < n and visits:
         cost, text, closed = heapq.heappop(queue)
         if closed:
-            found[text] = found.get(text, 0.0) + math.exp(-cost)
+            words[text] = words.get(text, 0.0) + math.exp(-cost)
             continue
         visits -= 1
         ids = start + data.encode(text, vocab)
@@ -66,4 +66,4 @@ def next_words(model: MiniGPT, prompt: str, n: int, visits: int = 400) -> dict[s
                 heapq.heappush(queue, (cost - value, text + symbol, False))
             elif text:
                 heapq.heappush(queue, (cost - value, text, True))
-    return found
+    return words

@@ -10,19 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from minituner.analysis.summary import over_seeds, resampled, scoped
-from minituner.foundation import storage
+from minituner.analysis.bootstrap import ends, over_seeds, resampled
+from minituner.analysis.metrics import drift, scoped
+from minituner.analysis.wording import STUDIED
+from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 
-# metric → (its name in a sentence, its unit, the factor from the table's number to that unit)
-WORDS = {
-    "accuracy": ("accuracy", " points", 100),
-    "margin": ("log-odds margin", " nats", 1),
-    "drift": ("control perplexity", " %", 100),
-    "control_accuracy": ("control accuracy", " points", 100),
-}
 COLUMNS = ["study", "item", "against", "metric", "split", "seeds", "value", "low", "high"]
 
 
@@ -34,7 +28,7 @@ class Runs:
         self.tables: dict[str, pd.DataFrame] = {}
         self.seeds = [path.stem for path in sorted(paths)]
         for path in sorted(paths):
-            for name, table in storage.read_table(path).to_pandas().groupby("variant", sort=False):
+            for name, table in parquet.read_frame(path).groupby("variant", sort=False):
                 unit = "base" if name == "base" else f"{name}_{path.stem}"
                 table = scoped(table.reset_index(drop=True))
                 if not table["id"].equals(self.tables.get("base", table)["id"]):
@@ -65,7 +59,7 @@ class Runs:
             column = "perplexity" if metric == "drift" else metric
             values = resampled(tables, column, split, self.settings)
             if metric == "drift":
-                values = {unit: value / values["base"] - 1 for unit, value in values.items()}
+                values = {unit: drift(value, values["base"]) for unit, value in values.items()}
             self._drawn[key] = values
         values = self._drawn[key]
         return [values["base" if name == "base" else f"{name}_{seed}"] for seed in self.seeds]
@@ -89,22 +83,19 @@ class Runs:
             other = self.drawn(against, metric, split, verb)
             values = [one - two for one, two in zip(values, other, strict=True)]
         mean = over_seeds(values, f"{study} {item}", self.settings)
-        tail = (1 - self.settings["confidence"]) / 2
-        low, high = np.quantile(mean[1:], [tail, 1 - tail])
+        low, high = ends(mean[1:], self.settings)
         fields = (study, item, against or "", metric, split, len(self.seeds), mean[0], low, high)
         return dict(zip(COLUMNS, fields, strict=True))
 
 
 def interval(row: dict[str, Any]) -> str:
-    """+3.1 points [+1.2, +5.0]."""
-    _, unit, factor = WORDS[row["metric"]]
-    value, low, high = (f"{factor * row[key]:+.2f}" for key in ("value", "low", "high"))
-    return f"{value}{unit} [{low}, {high}]"
+    """A row's value and interval in its metric's format: +3.10 points [+1.20, +5.00]."""
+    return STUDIED[row["metric"]][1].interval(row)
 
 
 def told(row: dict[str, Any]) -> str:
     """A difference in words: higher, lower, or none that can be told, as the interval has it."""
-    name = WORDS[row["metric"]][0]
+    name = STUDIED[row["metric"]][0]
     if row["low"] > 0:
         return f"{name} is higher, {interval(row)}"
     if row["high"] < 0:
@@ -163,7 +154,7 @@ def amount(runs: Runs, settings: dict[str, Any]) -> tuple[list[dict], str]:
     ]
     for metric, rows in lacks.items():
         apart = [n for n in sizes if rows[n]["low"] > 0 or rows[n]["high"] < 0]
-        name = WORDS[metric][0]
+        name = STUDIED[metric][0]
         if apart:
             shown = f"{max(apart)} ({interval(rows[max(apart)])})"
             parts.append(f"{name} still differs from that of all {total} with {shown}")
@@ -200,10 +191,10 @@ def learning_rate(runs: Runs, settings: dict[str, Any]) -> tuple[list[dict], str
             item, variant = f"r={rank}, {rate:g}", _lora(settings, rank, rate)
             rows += [runs.row(study, item, m, variant, "base") for m in ("accuracy", "margin")]
             rows.append(runs.row(study, item, "drift", variant))
-            drift = runs.row(study, item, "drift", variant, split="val")
+            control = runs.row(study, item, "drift", variant, split="val")
             margin = runs.row(study, item, "margin", variant, "base", "val")
-            rows += [drift, margin]
-            on_val[rate] = (drift["high"] <= limit, margin["value"])
+            rows += [control, margin]
+            on_val[rate] = (control["high"] <= limit, margin["value"])
         within = [rate for rate in rates if on_val[rate][0]]
         best[rank] = f"{max(within, key=on_val.get):g}" if within else "none"
     chosen = ", ".join(f"{rate} at r = {rank}" for rank, rate in best.items())
@@ -276,48 +267,13 @@ STUDIES: dict[str, tuple[str, Callable]] = {
 }
 
 
-def report(settings: dict[str, Any], runs: list[Path], out: Path, page: Path) -> None:
-    """Write `findings.parquet` to `out`, and the page with its figure."""
-    from minituner.reporting import study_figures
-
-    scored = Runs(runs, settings["evaluate"])
-    found, said = [], {}
+def answers(runs: Runs, settings: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Every study's rows in one table, columns as in `COLUMNS`, and its finding in a sentence."""
+    rows, sentences = [], {}
     for study, (_, function) in STUDIES.items():
-        rows, said[study] = function(scored, settings)
-        found += rows
-    table = pd.DataFrame(found, columns=COLUMNS)
-    storage.write_table(out / "findings.parquet", pa.Table.from_pandas(table, preserve_index=False))
-    storage.write_text(page, as_markdown(table, said, len(scored.seeds), settings))
-    source = storage.sha256(out / "findings.parquet")
-    study_figures.draw(table, settings, page.with_suffix(""), source)
-
-
-def as_markdown(
-    table: pd.DataFrame, said: dict[str, str], seeds: int, settings: dict[str, Any]
-) -> str:
-    """The page: for each study its question, its finding and its numbers."""
-    percent = 100 * settings["evaluate"]["confidence"]
-    lines = [
-        "# Further studies",
-        "",
-        f"Made by `snakemake science`, sentences included: {seeds} seeds, {percent:g} % bootstrap "
-        "intervals over frames and seeds, differences paired by both. Whatever is chosen is chosen "
-        "on validation; every figure in a sentence is of the test split. Unless said otherwise: "
-        f"LoRA on q and v, r = {settings['science']['ranks'][0]}, the settings of `params.yaml`. "
-        "That run is called standard. "
-        'A difference whose interval holds zero is called "no difference can be told".',
-        "",
-        "![The five studies](science.png)",
-    ]
-    for study, (question, _) in STUDIES.items():
-        lines += ["", f"## {question}", "", said[study], ""]
-        lines += ["| what | against | measure | test [interval] |", "|---|---|---|---|"]
-        rows = table[(table["study"] == study) & (table["split"] == "test")]
-        for row in rows.to_dict("records"):
-            against = row["against"] or ("base" if row["metric"] == "drift" else "")
-            cells = (row["item"], against, WORDS[row["metric"]][0], interval(row))
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+        own_rows, sentences[study] = function(runs, settings)
+        rows += own_rows
+    return pd.DataFrame(rows, columns=COLUMNS), sentences
 
 
 def _lora(settings: dict[str, Any], rank: int, rate: float) -> str:

@@ -4,22 +4,20 @@ One job takes one seed through all variants, so that what two studies share is r
 `standard` is the run that every study compares with.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from minituner import data, evaluate, train
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
+from minituner import compute, data, evaluate, train
 from minituner.corpus import subsets
-from minituner.foundation import storage
+from minituner.model import MiniGPT
 
 KEPT = (
     "id set split frame probe verb_lemma tense chosen exact margin "
     "form_nats form_symbols sentence_nats sentence_symbols"
 ).split()
 Variant = dict[str, Any]
+Rows = list[dict[str, Any]]
 
 
 def variants(settings: dict[str, Any], verbs: list[str]) -> dict[str, Variant]:
@@ -31,21 +29,21 @@ def variants(settings: dict[str, Any], verbs: list[str]) -> dict[str, Variant]:
     """
     science, standard = settings["science"], settings["tuning"]["learning_rate"]
     first = science["ranks"][0]
-    found: dict[str, Variant] = {"standard": {}, "whole_sentence": {"loss": "sentence"}}
-    found |= {f"without_{verb}": {"without": verb} for verb in verbs}
-    found |= {f"examples_{n}": {"examples": n} for n in science["examples"]}
+    by_name: dict[str, Variant] = {"standard": {}, "whole_sentence": {"loss": "sentence"}}
+    by_name |= {f"without_{verb}": {"without": verb} for verb in verbs}
+    by_name |= {f"examples_{n}": {"examples": n} for n in science["examples"]}
     for rank in science["ranks"]:
         for rate in science["learning_rates"]:
             if (rank, rate) != (first, standard):
-                found[f"lora_r{rank}_{rate:g}"] = {"rank": rank, "rate": rate}
+                by_name[f"lora_r{rank}_{rate:g}"] = {"rank": rank, "rate": rate}
     for rate in science["learning_rates"]:
-        found[f"qlora_{rate:g}"] = {"method": "qlora", "rate": rate}
+        by_name[f"qlora_{rate:g}"] = {"method": "qlora", "rate": rate}
     for rate in science["full_learning_rates"]:
-        found[f"full_{rate:g}"] = {"method": "full", "rate": rate}
-    return found
+        by_name[f"full_{rate:g}"] = {"method": "full", "rate": rate}
+    return by_name
 
 
-def examples(rows: list[dict[str, Any]], variant: Variant, seed: int) -> list[tuple[str, int]]:
+def examples(rows: Rows, variant: Variant, seed: int) -> train.Examples:
     """The (text, symbols seen) pairs that a variant is tuned on.
 
     Args:
@@ -54,61 +52,40 @@ def examples(rows: list[dict[str, Any]], variant: Variant, seed: int) -> list[tu
             and `loss: sentence` shows the loss the whole sentence.
         seed: of the draw; more examples hold the fewer ones.
     """
-    kept = [row for row in rows if row["verb_lemma"] != variant.get("without")]
+    rows = [row for row in rows if row["verb_lemma"] != variant.get("without")]
     if "examples" in variant:
-        table = pa.Table.from_pylist(kept)
-        kept = subsets.draw(table, variant["examples"], seed, "science").to_pylist()
+        table = pa.Table.from_pylist(rows)
+        rows = subsets.draw(table, variant["examples"], seed, "science").to_pylist()
     if variant.get("loss") == "sentence":
-        return [(row["text"] + data.BOUNDARY, len(row["text"]) + 1) for row in kept]
-    return [data.completion(row["text"], row["prompt"], row["form"]) for row in kept]
+        return [(row["text"] + data.BOUNDARY, len(row["text"]) + 1) for row in rows]
+    return data.completions(rows)
 
 
-def run(
-    settings: dict[str, Any],
-    base: Path,
-    nf4: Path,
-    irregular: Path,
-    control: Path,
-    seed: int,
-    out: Path,
+def tune(
+    model: MiniGPT, settings: dict[str, Any], variant: Variant, rows: dict[str, Rows], seed: int
 ) -> None:
-    """Tune and score every variant with one seed; one row a variant and held-out sentence.
+    """Tune a model in place as a variant asks.
 
     Args:
+        model: the base, or for `method: qlora` the NF4 base.
         settings: `science`, `lora` and `tuning`.
-        base: folder of the base.
-        nf4: folder of the NF4 base, for QLoRA.
-        irregular: the irregular-verb subset.
-        control: the control set.
+        variant: see `variants`.
+        rows: `train` and `val` of the irregular-verb subset.
         seed: as in `train.tune`.
-        out: the Parquet file to write.
     """
-    numerics.pin()
-    held_out = evaluate.held_out_rows(irregular, control)
-    columns = ["id", "text", "prompt", "form", "verb_lemma", "tense", "split", "probe"]
-    rows = [r for r in storage.read_table(irregular, columns).to_pylist() if not r["probe"]]
-    by_split = {split: [r for r in rows if r["split"] == split] for split in ("train", "val")}
-    verbs = sorted({row["verb_lemma"] for row in by_split["train"]})
-    scores = [_scored("base", checkpoint.load_model(base).eval(), held_out)]
-    for name, variant in variants(settings, verbs).items():
-        method = variant.get("method", "lora")
-        rank = None if method == "full" else variant.get("rank", settings["science"]["ranks"][0])
-        rate = {"learning_rate": variant.get("rate", settings["tuning"]["learning_rate"])}
-        chosen = settings | {"tuning": settings["tuning"] | rate, "full": rate}
-        model = checkpoint.load_model(nf4 if method == "qlora" else base)
-        pairs = {
-            "train": examples(by_split["train"], variant, seed),
-            "val": examples(by_split["val"], {}, seed),
-        }
-        train.adapt(model, chosen, method, pairs, seed, rank)
-        scores.append(_scored(name, model.eval(), held_out))
-        print(f"{name}: seed {seed}", flush=True)
-    storage.write_table(out, pa.concat_tables(scores))
+    method = variant.get("method", "lora")
+    rank = None if method == "full" else variant.get("rank", settings["science"]["ranks"][0])
+    rate = {"learning_rate": variant.get("rate", settings["tuning"]["learning_rate"])}
+    chosen = settings | {"tuning": settings["tuning"] | rate, "full": rate}
+    pairs = {"train": examples(rows["train"], variant, seed), "val": data.completions(rows["val"])}
+    init = compute.generator(seed, "adapter", "init")
+    options = train.prepare(model, chosen, method, rank, init)
+    train.tune(compute.accelerate(model), options, pairs, seed, adamw=compute.AdamW)
 
 
-def _scored(name: str, model: Any, rows: list[dict[str, Any]]) -> pa.Table:
+def scored(name: str, model: MiniGPT, rows: Rows) -> pa.Table:
     """What a model makes of the held-out sentences, under the variant's name."""
-    scores = evaluate.score(model, rows)
+    scores = evaluate.score_rows(compute.accelerate(model).score, rows)
     merged = [row | score for row, score in zip(rows, scores, strict=True)]
     return pa.Table.from_pylist(
         [{"variant": name} | {column: row[column] for column in KEPT} for row in merged]

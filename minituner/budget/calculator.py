@@ -1,8 +1,10 @@
-"""Parameters and bytes of tuning any transformer, for people: `minituner counts --shape`."""
+"""Parameters and bytes of tuning any transformer: `minituner counts --shape`."""
 
-from minituner.budget import formula as counts
-from minituner.budget import shapes
-from minituner.budget.formula import Regime, human
+import dataclasses
+from typing import Any
+
+from minituner.budget import formula, shapes
+from minituner.budget.formula import Regime
 from minituner.budget.shapes import Shape
 from minituner.foundation.errors import UserError
 from minituner.lora import PEFT_PREFIX
@@ -14,7 +16,7 @@ def adapter_tensors(shape: Shape, rank: int, targets: tuple[str, ...]) -> dict[s
     for layer in range(shape.n_layer):
         for target in targets:
             out, into = shape.linears()[target]
-            place = "attn" if target in counts.ATTENTION else "mlp"
+            place = "attn" if target in formula.ATTENTION else "mlp"
             stem = f"{PEFT_PREFIX}blocks.{layer}.{place}.{target}"
             tensors[f"{stem}.lora_A.weight"] = (rank, into)
             tensors[f"{stem}.lora_B.weight"] = (out, rank)
@@ -28,7 +30,7 @@ def bits_a_parameter(blocksize: int, double_quant: bool) -> float:
     section 3, "Double Quantization").
     """
     n = blocksize * 256
-    return 8 * counts.nf4_bytes(n, blocksize, double_quant) / n
+    return 8 * formula.nf4_bytes(n, blocksize, double_quant) / n
 
 
 def chosen_targets(shape: Shape, text: str) -> tuple[str, ...]:
@@ -47,19 +49,11 @@ def chosen_targets(shape: Shape, text: str) -> tuple[str, ...]:
     return tuple(target for target in known if target in named)
 
 
-def table(
-    name: str,
-    rank: int = 8,
-    targets: str = "all",
-    blocksize: int = 64,
-    double_quant: bool = False,
-    each: int = 2,
-    B: int = 0,
-    T: int = 512,
-) -> str:
-    """Full fine-tuning, LoRA and QLoRA of a shape, as Markdown.
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is asked of a shape.
 
-    Args:
+    Attributes:
         name: as `shapes.parse` reads it.
         rank: of the adapter.
         targets: see `chosen_targets`.
@@ -68,51 +62,40 @@ def table(
         each: bytes of a weight that is not quantized, of a gradient and in the adapter's file.
         B: sequences of a step; 0 leaves activations out.
         T: symbols of a sequence.
+    """
+
+    name: str
+    rank: int = 8
+    targets: str = "all"
+    blocksize: int = 64
+    double_quant: bool = False
+    each: int = 2
+    B: int = 0
+    T: int = 512
+
+
+def rows(question: Question) -> list[dict[str, Any]]:
+    """Full fine-tuning, LoRA and QLoRA of a shape, a row each; see `formula.count`.
 
     Raises:
         UserError: for an unknown shape or target, or a rank that does not fit it.
     """
-    shape = shapes.parse(name)
-    chosen = chosen_targets(shape, targets)
+    shape, rank = shapes.parse(question.name), question.rank
+    chosen = chosen_targets(shape, question.targets)
     smallest = min(min(shape.linears()[target]) for target in chosen)
     if rank > smallest:
         raise UserError(f"--rank: {rank} is above {smallest}, the smaller side of a target")
-    with_activations = B > 0
-    lines = [
-        f"# {name}: {shape.total_parameters():,} parameters",
-        "",
-        f"{8 * each} bits where not quantized, AdamW's moments in float32"
-        + (f", {B} × {T} symbols a step (activations in float32)." if with_activations else "."),
-        "",
-        "| regime | trained | share | weights | gradients | optimizer |"
-        + (" activations |" if with_activations else "")
-        + " total | adapter file |",
-        "|---|" + "--:|" * (8 if with_activations else 7),
+    adapter = formula.safetensors_bytes(adapter_tensors(shape, rank, chosen), question.each)
+    regimes = {
+        Regime("full"): None,
+        Regime("lora", rank, chosen): adapter,
+        Regime("qlora", rank, chosen, question.blocksize, question.double_quant): adapter,
+    }
+    symbols = question.B * question.T
+    return [
+        formula.count(shape, regime, symbols, question.each) | {"adapter_bytes": file_bytes}
+        for regime, file_bytes in regimes.items()
     ]
-    buckets = counts.BUCKETS if with_activations else counts.BUCKETS[:3]
-    for regime in (
-        Regime("full"),
-        Regime("lora", rank, chosen),
-        Regime("qlora", rank, chosen, blocksize, double_quant),
-    ):
-        row = counts.count(shape, regime, B * T, each)
-        sizes = [row[f"{bucket}_bytes"] for bucket in buckets]
-        cells = [regime.name, f"{row['trainable_parameters']:,}"]
-        cells += [f"{row['trainable_percent']:.2f} %"]
-        cells += [human(size) for size in [*sizes, sum(sizes)]]
-        if regime.method == "full":
-            cells.append("")
-        else:
-            file = counts.safetensors_bytes(adapter_tensors(shape, rank, chosen), each)
-            cells.append(human(file))
-        lines.append("| " + " | ".join(cells) + " |")
-    single, double = (bits_a_parameter(blocksize, d) for d in (False, True))
-    lines += [
-        "",
-        f"NF4 with blocks of {blocksize}: {single:.3f} bits a parameter, {double:.3f} with double "
-        "quantization.",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def presets() -> str:

@@ -1,7 +1,7 @@
 """Parameters and bytes of a training step by formula, from a model's shape alone.
 
 Four buckets: weights, gradients, optimizer and activations, the tensors that autograd keeps for the
-backward pass. `memory.py` measures the same four on live tensors; the two agree to the byte.
+backward pass. `measure.py` measures the same four on live tensors; the two agree to the byte.
 
 B sequences of T symbols make N = B·T positions; d = d_model, f = d_ff, V symbols, r = rank.
 """
@@ -10,19 +10,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from minituner.budget import shapes
 from minituner.budget.shapes import Shape
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
-from minituner.foundation import progress, storage
-from minituner.lora import lora_state_dict, trainable_parameters, wrap_minigpt_with_lora
-from minituner.model import MiniGPT, ModelConfig
-from minituner.qlora import wrap_minigpt_qlora
 
 FLOAT, INDEX = 4, 8  # bytes of a float32 and of an int64
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -96,6 +86,8 @@ def weights_bytes(shape: Shape, regime: Regime, each: int = FLOAT) -> int:
         nf4_bytes(out * into, regime.blocksize, regime.double_quant)
         for out, into in shape.linears().values()
     )
+    if regime.double_quant:  # the mean that was subtracted, one for each Linear
+        packed += FLOAT * shape.n_layer * len(shape.linears())
     return packed + each * (shape.total_parameters() - linears + adapter)
 
 
@@ -198,30 +190,6 @@ def count(
     return row
 
 
-def build(config: ModelConfig, regime: Regime) -> MiniGPT:
-    """A model set up to train by the regime."""
-    model = MiniGPT(config, numerics.generator(0, "counts"))
-    if regime.method == "lora":
-        wrap_minigpt_with_lora(model, regime.rank, 1.0, regime.targets)
-    elif regime.method == "qlora":
-        scheme = f"nf4_per_group_{regime.blocksize}" + "_double" * regime.double_quant
-        wrap_minigpt_qlora(model, regime.rank, 1.0, scheme, regime.targets)
-    return model
-
-
-def verify(config: ModelConfig, regime: Regime, row: dict[str, Any]) -> None:
-    """Hold a row against the instantiated model.
-
-    Raises:
-        AssertionError: if a formula and the model differ, which is a fault of this file.
-    """
-    model = build(config, regime)
-    held = sum(t.nbytes for t in [*model.parameters(), *model.buffers()])
-    trained = sum(p.numel() for p in trainable_parameters(model))
-    if (held, trained) != (row["weights_bytes"], row["trainable_parameters"]):
-        raise AssertionError(f"{regime.name}: the model holds {held} bytes and trains {trained}")
-
-
 def regimes(settings: dict[str, Any]) -> list[Regime]:
     """Full fine-tuning; LoRA r = 4, 8, 16 and QLoRA r = 8 on all Linears; then each swept rank."""
     configured, nf4 = tuple(settings["lora"]["target_modules"]), settings["nf4"]
@@ -233,56 +201,3 @@ def regimes(settings: dict[str, Any]) -> list[Regime]:
     rows += [Regime("lora", rank, ALL_LINEARS) for rank in ranks]
     rows += [Regime("qlora", rank, configured, **nf4) for rank in ranks]
     return list(dict.fromkeys(rows))
-
-
-def report(settings: dict[str, Any], base: Path, out: Path) -> None:
-    """Write `counts.parquet`, `.csv` and `.md`, after holding each row against a real model."""
-    numerics.pin()
-    config, _ = checkpoint.read_config(base)
-    B, T = settings["tuning"]["batch_size"], config.context
-    whole = (base / checkpoint.MODEL_FILE).stat().st_size
-    rows = []
-    for regime in progress.bar(regimes(settings), "counting", "regimes"):
-        if regime.rank and regime.rank > config.d_model:
-            continue
-        row = count(shapes.of(config), regime, B * T)
-        verify(config, regime, row)
-        row["adapter_bytes"] = None
-        if regime.method != "full":
-            tensors = lora_state_dict(build(config, regime))
-            row["adapter_bytes"] = safetensors_bytes({k: v.shape for k, v in tensors.items()})
-        row["file_percent"] = 100 * (row["adapter_bytes"] or whole) / whole
-        rows.append(row)
-    table = pa.Table.from_pylist(rows)
-    storage.write_table(out / "counts.parquet", table)
-    storage.write_table(out / "counts.csv", table)
-    storage.write_text(out / "counts.md", as_markdown(rows, config, B, T))
-
-
-def human(n: float) -> str:
-    """Bytes for people: 1,234 B, 56.7 KB, 8.90 MB, powers of 1,000."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if n >= size:
-            return f"{n / size:.3g} {unit}"
-    return f"{n:,} B"
-
-
-def as_markdown(rows: list[dict[str, Any]], config: ModelConfig, B: int, T: int) -> str:
-    """The table for people."""
-    total = shapes.of(config).total_parameters()
-    lines = [
-        "# Parameters and bytes of a training step",
-        "",
-        f"MiniGPT with {total:,} parameters, {B} sequences of {T} symbols, "
-        "float32, AdamW. By formula; held against the instantiated models.",
-        "",
-        "| regime | trained | share | weights | gradients | optimizer | activations | total "
-        "| file ÷ base |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in rows:
-        sizes = [human(row[f"{bucket}_bytes"]) for bucket in (*BUCKETS, "total")]
-        cells = [row["regime"], f"{row['trainable_parameters']:,}"]
-        cells += [f"{row['trainable_percent']:.2f} %", *sizes, f"{row['file_percent']:.2f} %"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -5,7 +5,9 @@ import difflib
 import typing
 
 from minituner.foundation.errors import UserError
-from minituner.model import ModelConfig
+
+if typing.TYPE_CHECKING:
+    from minituner.model import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Shape:
         return rows * d + self.n_layer * block + norm
 
 
-def of(config: ModelConfig) -> Shape:
+def of(config: "ModelConfig") -> Shape:
     """The shape of a MiniGPT."""
     c = config
     return Shape(
@@ -154,22 +156,22 @@ def parse(text: str) -> Shape:
     Raises:
         UserError: naming the preset, field or value that is wrong, and what would be right.
     """
-    head, *rest = text.split(",")
+    head, *entries = text.split(",")
     if "=" not in head:
         if head not in PRESETS:
             raise UserError(f"--shape: {head!r} is no preset; {_suggest(head, list(PRESETS))}")
-        given = dataclasses.asdict(PRESETS[head])
+        sizes = dataclasses.asdict(PRESETS[head])
     else:
-        given, rest = {}, [head, *rest]
+        sizes, entries = {}, [head, *entries]
     fields = {field.name: field for field in dataclasses.fields(Shape)}
-    for entry in rest:
+    for entry in entries:
         name, _, value = entry.partition("=")
         if name not in fields:
             raise UserError(f"--shape: {name!r} is no field; {_suggest(name, list(fields))}")
-        given[name] = _value(name, value)
-        if fields[name].type is bool and type(given[name]) is not bool:
+        sizes[name] = _value(name, value)
+        if fields[name].type is bool and type(sizes[name]) is not bool:
             raise UserError(f"--shape: {name}: {value!r}; use true or false")
-    needed = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in given]
+    needed = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in sizes]
     if needed:
         raise UserError(f"--shape: {', '.join(needed)}: missing; add {needed[0]}=…")
-    return Shape(**given)
+    return Shape(**sizes)

@@ -18,7 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from minituner.compute.adamw import AdamW
+from minituner.compute import AdamW
 from minituner.foundation import progress, storage
 
 INTERVAL = 1.0  # seconds between two checkpoints, so that short runs write none
@@ -62,8 +62,8 @@ class Resume:
         """Bring weights, optimizer and curve to where they were; the number of steps done."""
         try:
             with safetensors.safe_open(self.path, "pt") as file:
-                kept = json.loads(file.metadata()["run"])
-                if kept["identity"] != self.identity:
+                saved = json.loads(file.metadata()["run"])
+                if saved["identity"] != self.identity:
                     return 0
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
@@ -73,9 +73,9 @@ class Resume:
             moments = {name: tensors[f"{i}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {name: value.clone() for name, value in moments.items()}
         torch.set_rng_state(tensors["rng"])
-        curve.extend(kept["curve"])
-        progress.say(f"resumed at step {kept['step']}")
-        return kept["step"]
+        curve.extend(saved["curve"])
+        progress.say(f"resumed at step {saved['step']}")
+        return saved["step"]
 
     def save(self, step: int, optimizer: AdamW, curve: list[dict]) -> None:
         """Keep the state after `step` steps, unless the last one is younger than `INTERVAL`."""

@@ -1,1 +1,1 @@
-"""One file a subcommand of `minituner`."""
+"""One file a subcommand: its help, settings, options and `run`, which imports what is slow."""

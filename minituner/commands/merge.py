@@ -1,63 +1,48 @@
-"""Merge an adapter into its base: one float model that needs no LoRA code to run."""
+"""`minituner merge`: an adapter merged into its base, one float model that needs no LoRA code."""
 
-from pathlib import Path
+import argparse
 
-import torch
-
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
-from minituner.foundation.errors import UserError
-from minituner.lora import LoRALinear
-from minituner.model import MiniGPT
-from minituner.nf4 import NF4Linear
-from minituner.qlora import float_linear, merged_float_linear
-
+HELP = "merge an adapter into its base"
+PATHS = ("base", "adapter", "out")
 SEQUENCES = 8  # of random symbols, on which the logits before and after are compared
 
 
-def merge_model(model: MiniGPT) -> MiniGPT:
-    """Put float Linears in place of each LoRALinear, its update merged, and each NF4Linear.
-
-    In place; returns the model. Weights that were in NF4 are the dequantized ones from here on.
-    """
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoRALinear):
-            replacement = merged_float_linear(module)
-        elif isinstance(module, NF4Linear) and not name.endswith(".base"):
-            replacement = float_linear(module)
-        else:
-            continue
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, replacement)
-    return model
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    text = "allow an NF4 base; the result is in float32"
+    parser.add_argument("--dequantize", action="store_true", help=text)
 
 
-@torch.no_grad()
-def merge(base: Path, adapter: Path, out: Path, dequantize: bool = False) -> float:
-    """Write the merged float model to `out` and return the largest logit difference it makes.
-
-    Args:
-        base: folder of the base that the adapter was trained on.
-        adapter: folder of the adapter.
-        out: folder to write.
-        dequantize: allow an NF4 base, whose weights become floats.
+def run(args: argparse.Namespace) -> None:
+    """Write the merged model, and print the largest logit difference that it makes.
 
     Raises:
-        UserError: for an NF4 base without `dequantize`: rounding the sum to 4 bits again would
+        UserError: for an NF4 base without `--dequantize`: rounding the sum to 4 bits again would
             lose most of the update, which is smaller than the gaps between the codes.
     """
-    numerics.pin()
-    model = checkpoint.load_model(base)
-    if any(isinstance(module, NF4Linear) for module in model.modules()) and not dequantize:
+    import torch
+
+    from minituner import compute
+    from minituner.checkpoints.adapters import load_adapter
+    from minituner.checkpoints.models import load_model, save_model
+    from minituner.foundation.errors import UserError
+    from minituner.nf4 import NF4Linear
+    from minituner.qlora import merge_model
+
+    compute.pin()
+    model = load_model(args.base)
+    packed = any(isinstance(module, NF4Linear) for module in model.modules())
+    if packed and not args.dequantize:
         raise UserError(
-            f"{base}: stored in 4 bits; rounding the merged weights to 4 bits again would lose the "
-            "update, so say --dequantize to merge into the dequantized float weights"
+            f"{args.base}: stored in 4 bits; rounding the merged weights to 4 bits again would "
+            "lose the update, so say --dequantize to merge into the dequantized float weights"
         )
-    checkpoint.load_adapter(adapter, model, base)
-    config = model.config
-    draw = numerics.generator(0, "merge", "probe")
+    load_adapter(args.adapter, model, args.base)
+    config, draw = model.config, compute.generator(0, "merge", "probe")
     ids = torch.randint(config.vocab_size, (SEQUENCES, config.context), generator=draw)
-    before = model.eval()(ids)
-    merged = merge_model(model)
-    checkpoint.save_model(out, merged)
-    return float((merged(ids) - before).abs().max())
+    with torch.no_grad():
+        before = compute.accelerate(model.eval())(ids)
+        merged = merge_model(model)
+        difference = float((compute.accelerate(merged)(ids) - before).abs().max())
+    save_model(args.out, merged)
+    print(f"{args.out}: merged; the largest logit difference it makes is {difference:.2g}")

@@ -1,8 +1,8 @@
 """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) by PyTorch's fused kernel, not by torch.optim.
 
 torch.optim imports the compiler torch._dynamo at its first step, which takes longer than a hundred
-steps of an adapter do. The kernel is the same one, and tests/test_optim.py holds each bit to it. It
-is also the one whose square root does not go through MKL and so is equal on every CPU.
+steps of an adapter do. The kernel is the same one, and tests/compute/test_adamw.py holds each bit
+to it. It is also the one whose square root does not go through MKL and so is equal on every CPU.
 """
 
 from collections.abc import Iterable

@@ -4,9 +4,12 @@ sequences share at their start is computed once.
 
 import dataclasses
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
+
+from minituner.model import IGNORE
 
 # Symbols are filled up to a multiple of this, so that products end in whole tiles.
 ROWS = 32
@@ -14,7 +17,9 @@ ROWS = 32
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """n symbols of S sequences, and which of them each sequence reads; the last ones none may.
+    """n symbols of S sequences, and which of them each sequence reads.
+
+    The last of the n may be filling, which no sequence reads.
 
     Attributes:
         ids: (n,), int64.
@@ -34,16 +39,6 @@ class Packed:
     def own(self) -> torch.Tensor:
         """(S, T), bool: the symbols that a sequence does not only read."""
         return _own(self.reads.shape[1], self.lengths, self.first)
-
-    def padded(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, C) → (S, T, C): what each sequence reads."""
-        S, T = self.reads.shape
-        return x.view(S, T, -1) if len(x) == S * T and self.own.all() else x[self.reads]
-
-    def unpadded(self, x: torch.Tensor) -> torch.Tensor:
-        """(S, T, C) → (n, C): each symbol's own row, zeros for those that none reads."""
-        rows = x.flatten(0, 1) if self.own.all() else x[self.own]
-        return F.pad(rows, (0, 0, 0, len(self.ids) - len(rows)))
 
 
 def _own(T: int, lengths: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
@@ -79,3 +74,38 @@ def pack(
     spare = (0, -int(own.sum()) % multiple)
     positions = torch.arange(T).expand(S, T)[own]
     return Packed(F.pad(ids[own], spare), F.pad(positions, spare), reads, lengths, first)
+
+
+def needed_lengths(targets: torch.Tensor) -> torch.Tensor:
+    """(B, T) → (B,): how many symbols each sequence has up to its last target."""
+    return ((targets != IGNORE) * torch.arange(1, targets.shape[1] + 1)).amax(1)
+
+
+def needed(
+    ids: torch.Tensor, targets: torch.Tensor
+) -> tuple[Packed, torch.Tensor | None, torch.Tensor]:
+    """The part of a batch that its loss depends on.
+
+    Args:
+        ids: (B, T), int64.
+        targets: (B, T), int64, masked with `IGNORE`.
+
+    Returns:
+        Each sequence up to its last target, packed; the indices of the L symbols with a target
+        among those, or None where nearly each has one; and their targets. To make both numbers
+        multiples of `ROWS`, the last ones of either may be symbols whose target is `IGNORE`.
+    """
+    if (targets != IGNORE).all():
+        return pack(ids, multiple=1), None, targets.flatten()
+    lengths = needed_lengths(targets).clamp(min=1)
+    packed = pack(ids[:, : int(lengths.max())], lengths)
+    wanted = targets[:, : packed.reads.shape[1]][packed.own]
+    looked = (wanted != IGNORE).nonzero().flatten()
+    rows = math.ceil(len(looked) / ROWS) * ROWS
+    if rows >= len(packed.ids):
+        return packed, None, _filled(wanted, len(packed.ids), IGNORE)
+    return packed, _filled(looked, rows, 0), _filled(wanted[looked], rows, IGNORE)
+
+
+def _filled(x: torch.Tensor, n: int, value: int) -> torch.Tensor:
+    return F.pad(x, (0, n - len(x)), value=value)

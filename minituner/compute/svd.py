@@ -19,13 +19,13 @@ def orthonormal_rows(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Modified Gram-Schmidt; a row that depends on those above it gets a zero row in Q.
     """
-    rest, lower, rows = a.copy(), np.zeros((len(a), len(a))), np.zeros_like(a)
+    left_over, lower, rows = a.copy(), np.zeros((len(a), len(a))), np.zeros_like(a)
     for i in range(len(a)):
-        lower[i, i] = np.sqrt((rest[i] * rest[i]).sum())
+        lower[i, i] = np.sqrt((left_over[i] * left_over[i]).sum())
         if lower[i, i] > EXACT * np.sqrt((a[i] * a[i]).sum()):
-            rows[i] = rest[i] / lower[i, i]
-        lower[i + 1 :, i] = (rest[i + 1 :] * rows[i]).sum(axis=1)
-        rest[i + 1 :] -= lower[i + 1 :, i, None] * rows[i]
+            rows[i] = left_over[i] / lower[i, i]
+        lower[i + 1 :, i] = (left_over[i + 1 :] * rows[i]).sum(axis=1)
+        left_over[i + 1 :] -= lower[i + 1 :, i, None] * rows[i]
     return lower, rows
 
 

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute
 
 from minituner.corpus import own_sentences
 from minituner.corpus.own_sentences import SPLITS
 from minituner.corpus.tables import Templates, read_templates, read_verbs
 from minituner.corpus.verbs import PERSONS, TENSES, Verb, alternatives
-from minituner.foundation import storage
 from minituner.foundation.errors import UserError
 from minituner.foundation.seeds import derive_seed
 
@@ -163,50 +161,40 @@ def _sentence(
     }
 
 
-def build(settings: dict[str, Any], verbs: Path, templates: Path, out: Path) -> None:
-    """Generate the corpus from two CSV files and write it to `out` as Parquet.
+def from_tables(settings: dict[str, Any], verbs: Path, templates: Path) -> pa.Table:
+    """The corpus from two CSV files, one row a sentence, columns as in `SCHEMA`.
 
     Args:
-        settings: the section `corpus` under its name.
+        settings: the section `corpus`.
         verbs: path of verbs.csv.
         templates: path of templates.csv.
-        out: path of the Parquet file, one row a sentence, columns as in `SCHEMA`.
 
     Raises:
         UserError: see `read_verbs`, `read_templates` and `generate`.
     """
     known = read_verbs(verbs)
-    section = settings["corpus"] | {"templates": templates}
+    section = settings | {"templates": templates}
     _check_noise_names(known, section["noise"], verbs)
-    table = generate(section, known, read_templates(templates, known))
-    _write(out, table)
+    return generate(section, known, read_templates(templates, known))
 
 
-def build_from_file(settings: dict[str, Any], file: Path, out: Path) -> None:
-    """Write the corpus from a file of sentences, with the further column `alternatives`.
+def from_sentences(settings: dict[str, Any], file: Path) -> pa.Table:
+    """The corpus from a file of sentences, with the further column `alternatives`.
 
     Args:
-        settings: the section `corpus` under its name, of which `seed` and `splits` count.
+        settings: the section `corpus`, of which `seed` and `splits` count.
         file: see `own_sentences.read`.
-        out: as in `build`.
 
     Raises:
         UserError: see `own_sentences.read` and `check_symbols`.
     """
-    section = settings["corpus"]
     rows = own_sentences.read(file, MAX_LENGTH)
     for row in rows:
-        row["seed"] = section["seed"]
-        row["split"] = row["split"] or split_of(row["frame"], section["seed"], section["splits"])
+        row["seed"] = settings["seed"]
+        row["split"] = row["split"] or split_of(row["frame"], settings["seed"], settings["splits"])
     own_sentences.check_splits(rows, file)
     check_symbols(symbols_of(rows), file)
-    _write(out, pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES)))
-
-
-def _write(out: Path, table: pa.Table) -> None:
-    storage.write_table(out, table)
-    wrong = pa.compute.sum(pa.compute.not_equal(table["label"], "correct")).as_py()
-    print(f"{out}: {len(table)} sentences, {wrong} of them mis-conjugated")
+    return pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES))
 
 
 def _check_noise_names(verbs: dict[str, Verb], noise: dict[str, float], path: Path) -> None:

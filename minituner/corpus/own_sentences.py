@@ -50,11 +50,11 @@ def read(path: Path, longest: int) -> list[Row]:
         raise UserError(f"{path}: unknown kind of file; name one in {', '.join(READERS)}")
     seen: dict[str, dict[str, Any]] = {"id": {}, "english_regularity": {}}
     rivals: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    rows, given = [], []
+    rows, rivals_given = [], []
     for raw, fault in READERS[path.suffix](path, header_check(REQUIRED, OPTIONAL)):
         row = {column: _text(raw.get(column), column, fault) for column in (*REQUIRED, *OPTIONAL)
                if column not in ("alternatives", "seed")}  # fmt: skip
-        given.append(_alternatives(raw.get("alternatives"), row, fault))
+        rivals_given.append(_alternatives(raw.get("alternatives"), row, fault))
         _complete(row, longest, fault)
         number = seen["id"].setdefault(row["id"], fault.row)
         if number != fault.row:
@@ -65,7 +65,7 @@ def read(path: Path, longest: int) -> list[Row]:
         if row["form"] not in (row["correct_form"], *rivals[_cell(row)]):
             rivals[_cell(row)].append(row["form"])
         rows.append(row)
-    for row, alternatives in zip(rows, given, strict=True):
+    for row, alternatives in zip(rows, rivals_given, strict=True):
         row["alternatives"] = sorted(rivals[_cell(row)]) if alternatives is None else alternatives
     return rows
 
@@ -99,12 +99,12 @@ def _complete(row: Row, longest: int, fault: Fault) -> None:
     if not text.startswith(start):
         problem = f"{shown(text)!r} does not begin with prompt and form, {shown(start)!r}"
         raise fault("text", problem, "make them the same, blanks included")
-    rest = text[len(start) :]
-    correct = row["prompt"] + form + rest
+    behind = text[len(start) :]
+    correct = row["prompt"] + form + behind
     derived = {
         "correct_text": correct,
         "label": LABELS[row["form"] != form],
-        "frame": f"{row['prompt'].removeprefix(row['verb_lemma'] + ': ')}|{rest}",
+        "frame": f"{row['prompt'].removeprefix(row['verb_lemma'] + ': ')}|{behind}",
     }
     for column, value in derived.items():
         if row[column] is None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minituner.foundation import storage
-from minituner.foundation import text as plaintext
+from minituner.foundation import parquet, storage
 from minituner.foundation.errors import UserError
+from minituner.foundation.text import read_text
 
 Row = dict[str, Any]
 
@@ -40,13 +40,13 @@ def header_check(required: tuple[str, ...], optional: tuple[str, ...] = ()) -> C
     if optional:
         remedy += f" and, if you like, {','.join(optional)}"
 
-    def check(found: list[str], fault: Fault) -> None:
+    def check(columns: list[str], fault: Fault) -> None:
         for column in required:
-            if column not in found:
+            if column not in columns:
                 raise fault(column, "missing column", remedy)
-        for column in found:
+        for column in columns:
             known = column in required or column in optional
-            if not known or found.count(column) > 1:
+            if not known or columns.count(column) > 1:
                 problem = f"{'repeated' if known else 'unknown'} column"
                 raise fault(shown(column) or "(empty)", problem, remedy)
 
@@ -93,20 +93,22 @@ def csv_rows(path: Path | str, check: Check, trim: bool = True) -> Iterator[tupl
         remedy = "close the quotes and keep cells short"
         raise Fault(path, reader.line_num)("cells", str(error), remedy) from None
     lines = [(number, cells) for number, cells in lines if any(map(_trimmed, cells))]
-    found = [_trimmed(cell) for cell in lines[0][1]] if lines else []
-    check(found, Fault(path, 1))
+    columns = [_trimmed(cell) for cell in lines[0][1]] if lines else []
+    check(columns, Fault(path, 1))
     if len(lines) == 1:
-        raise Fault(path, 2)(found[0], "no row below the header", "fill the table")
+        raise Fault(path, 2)(columns[0], "no row below the header", "fill the table")
     for number, cells in lines[1:]:
         fault = Fault(path, number)
-        if len(cells) != len(found):
-            column = found[min(len(cells), len(found) - 1)]
-            problem = f"{len(cells)} cells for {len(found)} columns"
-            raise fault(column, problem, "complete the row" if len(cells) < len(found) else "quote")
-        row = {c: clean(cell, c, fault) for c, cell in zip(found, cells, strict=True)}
+        if len(cells) != len(columns):
+            column = columns[min(len(cells), len(columns) - 1)]
+            problem = f"{len(cells)} cells for {len(columns)} columns"
+            raise fault(
+                column, problem, "complete the row" if len(cells) < len(columns) else "quote"
+            )
+        row = {c: clean(cell, c, fault) for c, cell in zip(columns, cells, strict=True)}
         if number == lines[-1][0] and not text.endswith("\n"):
             remedy = "complete it and end it with a line end"
-            raise fault(found[-1], "no line end, so the file may be truncated", remedy)
+            raise fault(columns[-1], "no line end, so the file may be truncated", remedy)
         yield row, fault
 
 
@@ -132,7 +134,7 @@ def jsonl_rows(path: Path | str, check: Check) -> Iterator[tuple[Row, Fault]]:
 
 def parquet_rows(path: Path | str, check: Check) -> Iterator[tuple[Row, Fault]]:
     """The rows of a Parquet file, and what makes an error of each."""
-    table = storage.read_table(path)
+    table = parquet.read_table(path)
     check(table.column_names, Fault(path, 1))
     if not len(table):
         raise Fault(path, 1)(table.column_names[0], "no row at all", "fill the table")
@@ -141,7 +143,7 @@ def parquet_rows(path: Path | str, check: Check) -> Iterator[tuple[Row, Fault]]:
 
 
 def _text(path: Path | str) -> str:
-    return plaintext.read(storage.reading(path), "name an existing file", "utf-8-sig")
+    return read_text(storage.reading(path), "name an existing file", "utf-8-sig")
 
 
 def _trimmed(cell: str) -> str:

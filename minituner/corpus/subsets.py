@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from minituner.corpus.tables import read_verbs
 from minituner.corpus.verbs import PASTS, Verb, alternatives
-from minituner.foundation import storage
+from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 from minituner.foundation.seeds import generator
 
@@ -32,6 +32,7 @@ CONTROL_SCHEMA = pa.schema(
     + [(name, pa.string()) for name in ("verb_lemma", "tense", "person", "frame", "split")]
 )
 IRREGULAR_SCHEMA = CONTROL_SCHEMA.append(pa.field("probe", pa.bool_()))
+COLUMNS = [*IRREGULAR_SCHEMA.names, "set"]  # of a row that is scored
 
 
 def quotas(available: list[int], wanted: int) -> list[int]:
@@ -103,14 +104,14 @@ def select(table: pa.Table, settings: dict[str, Any], source: str) -> tuple[pa.T
             )
         return draw(pool, settings[name], seed, name)
 
-    def of(cell: tuple[str, str]) -> pc.Expression:
+    def is_in(cell: tuple[str, str]) -> pc.Expression:
         return (pc.field(CELL[0]) == cell[0]) & (pc.field(CELL[1]) == cell[1])
 
-    held_back = functools.reduce(operator.or_, map(of, sorted(unseen)), pc.scalar(False))
+    held_back = functools.reduce(operator.or_, map(is_in, sorted(unseen)), pc.scalar(False))
     seen = irregular.filter(~held_back)
     chosen = [_marked(take(seen, where, where), False) for where in ("train", "val", "test")]
     for cell in sorted(unseen):
-        held_out = irregular.filter(of(cell) & (split == "test"))
+        held_out = irregular.filter(is_in(cell) & (split == "test"))
         chosen.append(_marked(draw(held_out, PROBE, seed, "probe"), True))
     regular = table.filter(regularity == "regular")
     control = [take(regular, "val", "control_val"), take(regular, "test", "control_test")]
@@ -121,31 +122,29 @@ def _marked(table: pa.Table, probe: bool) -> pa.Table:
     return table.append_column("probe", pa.repeat(probe, len(table)))
 
 
-def build(
-    settings: dict[str, Any], corpus: Path, verbs: Path | None, irregular: Path, control: Path
-) -> None:
-    """Draw both sets from the corpus and write them as Parquet, columns as in the schemas above.
+def draw_both(
+    settings: dict[str, Any], corpus: Path, verbs: Path | None
+) -> tuple[pa.Table, pa.Table]:
+    """Draw the irregular subset and the control set, columns as in the schemas above.
 
     Args:
-        settings: the section `subsets` under its name.
+        settings: the section `subsets`.
         corpus: the corpus.
         verbs: the table that it was made from; None if it brings its own column `alternatives`.
-        irregular: path of the one set.
-        control: path of the other.
 
     Raises:
         UserError: if the corpus cannot be read, does not go with the verbs, or is too small.
     """
     known = read_verbs(verbs) if verbs else None
-    table = storage.read_table(corpus, NEEDED.split() + ([] if known else ["alternatives"]))
+    table = parquet.read_table(corpus, NEEDED.split() + ([] if known else ["alternatives"]))
     spelt = set().union(*("".join(chunk.to_pylist()) for chunk in table["text"].chunks))
     if known:
         table = _with_rivals(table, known, corpus)
     table = table.drop_columns(["text"])
     names = {"correct_text": "text", "correct_form": "form"}
     table = table.rename_columns([names.get(name, name) for name in table.column_names])
-    both = select(table, settings["subsets"], str(corpus))
-    for rows in both:
+    irregular, control = select(table, settings, str(corpus))
+    for rows in (irregular, control):
         for row in rows.select(["text", "alternatives"]).to_pylist():
             for form in [row["text"], *row["alternatives"]]:
                 if not spelt.issuperset(form):
@@ -154,11 +153,38 @@ def build(
                         f"{min(set(form) - spelt)!r}, so no base can spell it; choose another "
                         "form, or let some sentence hold it"
                     )
-    for path, rows, schema in zip(
-        (irregular, control), both, (IRREGULAR_SCHEMA, CONTROL_SCHEMA), strict=True
-    ):
-        storage.write_table(path, rows.select(schema.names).cast(schema).combine_chunks())
-    print(f"{irregular}: {len(both[0])} sentences; {control}: {len(both[1])}")
+    return _as(IRREGULAR_SCHEMA, irregular), _as(CONTROL_SCHEMA, control)
+
+
+def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    return table.select(schema.names).cast(schema).combine_chunks()
+
+
+def read_irregular(
+    path: Path, split: str, columns: tuple[str, ...] = ("text", "prompt", "form")
+) -> list[dict[str, Any]]:
+    """The irregular subset's rows in a split, probes left out; by default what tuning needs."""
+    rows = parquet.read_table(path, [*columns, "split", "probe"]).to_pylist()
+    return [row for row in rows if row["split"] == split and not row["probe"]]
+
+
+def read_held_out(irregular: Path, control: Path) -> list[dict[str, Any]]:
+    """The validation and test rows of both subsets, each with `set` = irregular or control.
+
+    Raises:
+        UserError: if there is none.
+    """
+    rows = []
+    for name, path in (("irregular", irregular), ("control", control)):
+        schema = IRREGULAR_SCHEMA if name == "irregular" else CONTROL_SCHEMA
+        rows += [
+            {"probe": False, **row, "set": name}
+            for row in parquet.read_table(path, schema.names).to_pylist()
+            if row["split"] in ("val", "test")
+        ]
+    if not rows:
+        raise UserError(f"{irregular}: split: no sentence in val or test; make the subset again")
+    return rows
 
 
 def _with_rivals(table: pa.Table, verbs: dict[str, Verb], corpus: Path) -> pa.Table:

@@ -144,10 +144,10 @@ def read_templates(path: Path | str, verbs: dict[str, Verb]) -> Templates:
     return Templates(groups["subject"], groups["time"], groups["object"], auxiliaries, patterns)
 
 
-def _check_header(found: list[str], fault: Fault) -> None:
-    mistakes = tuple(column for column in found if MISTAKE_COLUMN.fullmatch(column))
+def _check_header(columns: list[str], fault: Fault) -> None:
+    mistakes = tuple(column for column in columns if MISTAKE_COLUMN.fullmatch(column))
     required = VERB_COLUMNS if mistakes else (*VERB_COLUMNS, "irregularized")
-    header_check(required, mistakes)(found, fault)
+    header_check(required, mistakes)(columns, fault)
 
 
 def _english(row: dict[str, str], lemma: str, regular: bool, forms: dict, fault: Fault) -> Verb:

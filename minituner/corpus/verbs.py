@@ -37,9 +37,9 @@ def alternatives(verb: Verb, tense: str, person: str) -> dict[str, str]:
     one that `verb.wrong` names first has it.
     """
     correct = verb.form(tense, person)
-    kept: dict[str, str] = {}
+    forms: dict[str, str] = {}
     for mistake, by_tense in verb.wrong.items():
         form = by_tense[tense][PERSONS.index(person)] if tense in by_tense else ""
-        if form and form != correct and form not in kept.values():
-            kept[mistake] = form
-    return kept
+        if form and form != correct and form not in forms.values():
+            forms[mistake] = form
+    return forms

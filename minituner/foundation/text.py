@@ -3,6 +3,7 @@
 Standard library only: the Snakefile reads the settings on each start.
 """
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from minituner.foundation.errors import UserError
 LIMIT = 16 << 20  # bytes
 
 
-def read(path: Path | str, missing: str, encoding: str = "utf-8") -> str:
+def read_text(path: Path | str, missing: str, encoding: str = "utf-8") -> str:
     """The text of a file.
 
     Args:
@@ -50,3 +51,14 @@ def parse_json(content: str | bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def positive(text: str) -> int:
+    """The integer above 0 that an option of the command line gives.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is none.
+    """
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer above 0; use at least 1")
+    return int(text)

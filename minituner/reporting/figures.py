@@ -1,47 +1,23 @@
 """Every figure of the experiment, each as PNG and SVG with bytes that depend on the data alone."""
 
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from minituner.analysis.summary import lookup
-from minituner.foundation import progress, storage
-
-# Okabe & Ito (2008): told apart with every common kind of colour blindness, and in grey.
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
-DASHED = (0, (4, 3))
-STYLE = {
-    "font.family": "sans-serif",
-    # The first is matplotlib's own; browsers that lack it get the next in an SVG.
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "svg.hashsalt": "minituner",  # else element ids are random
-    "svg.fonttype": "none",
-}
-SOURCE_KEY = "minituner-summary-sha256"
-
-
-def save(figure: Figure, stem: Path, source: str) -> None:
-    """Write `stem`.png and `stem`.svg, both carrying the hash of the summary they were drawn from.
-
-    Neither carries a date or a version, which would change the bytes of an unchanged picture.
-    """
-    with storage.atomic(stem.with_suffix(".png")) as temporary:
-        metadata = {"Software": None, SOURCE_KEY: source}
-        figure.savefig(temporary, format="png", dpi=150, metadata=metadata)
-    with storage.atomic(stem.with_suffix(".svg")) as temporary:
-        metadata = {"Date": None, "Creator": None, "Source": f"{SOURCE_KEY}={source}"}
-        figure.savefig(temporary, format="svg", metadata=metadata)
+from minituner.reporting.style import (
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    rank_axis,
+    rank_shades,
+)
 
 
 def series(summary: pd.DataFrame, method: str, ranks: list[int], metric: str) -> pd.DataFrame:
@@ -56,15 +32,6 @@ def against_rank(axes: Axes, rows: pd.DataFrame, label: str, **style: Any) -> No
     error = [value - rows["low"], rows["high"] - value]
     style = {"capsize": 3, "markersize": 5, "linewidth": 1.6} | style
     axes.errorbar(rows["rank"].astype(float), value, yerr=error, label=label, **style)
-
-
-def rank_axis(axes: Axes, ranks: list[int]) -> None:
-    """A base-2 logarithmic axis with the swept ranks as its only ticks."""
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(ranks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.set_xlabel("rank")
 
 
 def bar(axes: Axes, value: float, label: str) -> None:
@@ -134,11 +101,6 @@ def ablation(
     return figure
 
 
-def rank_shades(ranks: list[int]) -> dict[int, Any]:
-    """A colour for each rank, dark to light; viridis keeps its order in grey too."""
-    return {r: matplotlib.colormaps["viridis"](0.9 * i / len(ranks)) for i, r in enumerate(ranks)}
-
-
 def pareto(summary: pd.DataFrame, sweep: dict[str, Any], bars: dict[str, Any]) -> Figure:
     """What each method gains on irregular verbs against what it forgets of regular ones."""
     figure = Figure(figsize=(8.5, 5.2), layout="constrained")
@@ -193,29 +155,3 @@ def curves(by_run: dict[str, pd.DataFrame], sweep: dict[str, Any]) -> Figure:
     axes.set_title("Tuning on irregular verbs, by rank", loc="left")
     axes.legend(fontsize=9, loc="best")
     return figure
-
-
-def draw(settings: dict[str, Any], evaluate: Path, train: Path, base: Path, out: Path) -> None:
-    """Write `ablation`, `pareto` and `curves` to `out`, each as PNG and SVG."""
-    from minituner.checkpoints import checkpoint
-
-    sweep, bars = settings["sweep"], settings["definition_of_done"]
-    source = storage.sha256(evaluate / "summary.parquet")
-    summary = storage.read_table(evaluate / "summary.parquet").to_pandas()
-    whole = checkpoint.file_bytes(base)
-    first = sweep["seeds"][0]
-    sizes = pd.DataFrame(
-        {"rank": r, "ratio": checkpoint.file_bytes(train / f"lora_r{r}_s{first}") / whole}
-        for r in sorted(sweep["ranks"])
-    )
-    names = [f"lora_r{r}_s{s}" for r in sweep["ranks"] for s in sweep["seeds"]]
-    names += [f"full_s{s}" for s in sweep["seeds"]]
-    by_run = {name: pd.read_csv(storage.reading(train / name / "curve.csv")) for name in names}
-    with matplotlib.rc_context(STYLE):
-        figures = {
-            "ablation": ablation(summary, sizes, sweep, bars),
-            "pareto": pareto(summary, sweep, bars),
-            "curves": curves(by_run, sweep),
-        }
-        for name in progress.bar(figures, "drawing", "figures"):
-            save(figures[name], out / name, source)

@@ -2,21 +2,24 @@
 
 A page quotes a value between two comments, which do not show when it is rendered: the first says
 `value:` and a name of `values.py`, or `point:` to leave the interval out; the second says `end`.
-A table stands on lines of its own between them. Pictures are copied from the results.
+A table stands on lines of its own between them. Pictures are copied from the results. A page may
+also have one block between `results: begin` and `results: end`, which is written anew as a whole.
 """
 
 import difflib
 import itertools
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minituner.foundation import storage
 from minituner.foundation.errors import UserError
+from minituner.foundation.trace import traced
 
 OPEN = re.compile(r"<!-- (?:value|point): ")
 QUOTE = re.compile(r"<!-- (value|point): ([\w.+-]+) -->((?:(?!<!--).)*)<!-- end -->", re.S)
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PICTURES = Path("docs/theory/figures")
 
 
@@ -63,18 +66,19 @@ def _difference(shown: str, new: str) -> str:
     return f"says {before!r}, the results say {after!r}"
 
 
-def _stale_pictures(hashes: dict[str, str], root: Path) -> Iterator[tuple[str, Path]]:
+def stale_pictures(hashes: dict[str, str], root: Path) -> Iterator[tuple[str, Path]]:
+    """Name and place of each picture that is not the one whose hash is given."""
     for name, expected in hashes.items():
         path = root / PICTURES / name
         if not path.is_file() or storage.sha256(path) != expected:
             yield name, path
 
 
-def fill(values: Path, root: Path, check: bool = False) -> None:
+def fill_pages(values: Path, root: Path, check: bool = False) -> None:
     """Bring every page below `root` up to date, or with `check` only print what is stale.
 
     Args:
-        values: the file that `values.write` made; the pictures lie beside it.
+        values: the file that `minituner values` made; the pictures lie beside it.
         root: the project's folder.
         check: change nothing.
 
@@ -82,7 +86,7 @@ def fill(values: Path, root: Path, check: bool = False) -> None:
         UserError: with `check`, if anything is stale; else see `filled`.
     """
     known = storage.read_json(values)
-    with storage.traced():  # pages are no results, so no record of them is kept
+    with traced():  # pages are no results, so no record of them is kept
         stale = _bring_up_to_date(known, values, root, check)
     for line in stale:
         print(line if check else line.replace("says", "said", 1))
@@ -95,11 +99,11 @@ def _bring_up_to_date(known: dict, values: Path, root: Path, check: bool) -> lis
     stale: list[str] = []
     for page in find(root):
         text = page.read_text(encoding="utf-8")
-        new, found = filled(text, known["values"], page.relative_to(root))
-        stale += found
+        new, lines = filled(text, known["values"], page.relative_to(root))
+        stale += lines
         if new != text and not check:
             storage.write_text(page, new)
-    for name, path in _stale_pictures(known["figures"], root):
+    for name, path in stale_pictures(known["figures"], root):
         stale.append(f"{path.relative_to(root)}: not the picture that the results hold")
         if not check:
             source = values.parent / name
@@ -108,3 +112,17 @@ def _bring_up_to_date(known: dict, values: Path, root: Path, check: bool) -> lis
             with storage.atomic(path) as temporary:
                 shutil.copyfile(source, temporary)
     return stale
+
+
+def fill_block(page: Path, block: Callable[[], str]) -> None:
+    """Write the block of `page` anew, as `block` makes it.
+
+    Raises:
+        UserError: if the page lacks the markers.
+    """
+    text = page.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
+        raise UserError(f"{page}: no block; write {BEGIN} and {END} where the results belong")
+    before, _, tail = text.partition(BEGIN)
+    behind = tail.partition(END)[2]
+    storage.write_text(page, f"{before}{BEGIN}\n{block()}{END}{behind}")

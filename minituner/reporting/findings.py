@@ -6,23 +6,22 @@ Two values are called different only where their intervals do not overlap.
 import pandas as pd
 
 from minituner.analysis.summary import lookup
-
-SPACE = "\u00a0"  # no line breaks between a number and its unit
+from minituner.analysis.wording import DRIFT, NATS, SHARE, typographic
 
 
 def percent(x: float, digits: int = 1) -> str:
     """0.767 → 76.7 %."""
-    return f"{100 * x:.{digits}f}{SPACE}%"
+    return typographic(SHARE._replace(digits=digits).value(x))
 
 
 def signed_percent(x: float) -> str:
     """0.0185 → +1.85 %."""
-    return f"{100 * x:+.2f}{SPACE}%".replace("-", "−")
+    return typographic(DRIFT.value(x))
 
 
 def nats(x: float) -> str:
     """2.2 → +2.20."""
-    return f"{x:+.2f}".replace("-", "−")
+    return typographic(NATS.value(x))
 
 
 SHOW = {

@@ -12,19 +12,18 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from minituner.analysis.summary import lookup, parse_run
-from minituner.budget import formula as counts
+from minituner.analysis import wording
+from minituner.analysis.summary import lookup
+from minituner.analysis.verdict import SOURCE_KEY
+from minituner.budget.formula import BUCKETS
+from minituner.checkpoints import runs
 from minituner.foundation import storage
+from minituner.foundation.parquet import read_frame
+from minituner.foundation.units import human
 from minituner.reporting import findings, page_hashes
-from minituner.reporting.figures import SOURCE_KEY
 from minituner.reporting.weight_figures import short
 
 METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_drift")
-
-
-def table(path: Path) -> pd.DataFrame:
-    """A Parquet table as a data frame."""
-    return storage.read_table(path).to_pandas()
 
 
 def image(path: Path) -> str:
@@ -37,11 +36,7 @@ def image(path: Path) -> str:
 
 def label(unit: str) -> str:
     """`lora_r8` → `LoRA r = 8`."""
-    fields = parse_run(unit)
-    names = {"base": "base", "nf4": "NF4 base, untuned", "full": "full fine-tuning"}
-    names |= {"lora": "LoRA", "qlora": "QLoRA"}
-    rank = f" r = {fields['rank']}" if fields["rank"] else ""
-    return names[fields["method"]] + rank
+    return wording.label(unit, " = ") + (", untuned" if unit == "nf4" else "")
 
 
 def methods(summary: pd.DataFrame, units: list[str], judged: str) -> list[dict[str, Any]]:
@@ -50,8 +45,8 @@ def methods(summary: pd.DataFrame, units: list[str], judged: str) -> list[dict[s
     for unit in units:
         row: dict[str, Any] = {"label": label(unit), "judged": unit == judged}
         for metric in METRICS:
-            found = lookup(summary, unit, metric)
-            row[metric] = {key: float(found[key]) for key in ("value", "low", "high")}
+            number = lookup(summary, unit, metric)
+            row[metric] = {key: float(number[key]) for key in ("value", "low", "high")}
         rows.append(row)
     return rows
 
@@ -60,7 +55,7 @@ def verb_cells(per_verb: pd.DataFrame, scored: pd.DataFrame, groups: dict[str, s
     """One row a verb and past tense: its form, the usual rival, and each method's mean log-odds.
 
     Args:
-        per_verb: see `summarize.per_verb_table`.
+        per_verb: see `summary.per_verb_table`.
         scored: the base's evaluation, which says what the form's rivals are.
         groups: column → group of runs.
     """
@@ -120,20 +115,20 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     """All that the template shows."""
     sweep = settings["sweep"]
     verdict = storage.read_json(results / "definition_of_done.json")
-    judged = parse_run(verdict["adapter"]["adapter"])
+    judged = runs.parse_run(verdict["adapter"]["adapter"])
     group, ranks = judged["group"], sorted(sweep["ranks"])
-    qrank = min(sweep["qlora_ranks"], key=lambda r: (abs(r - judged["rank"]), r))
+    qrank = runs.nearest_rank(judged["rank"], sweep["qlora_ranks"])
     qgroup = f"qlora_r{qrank}"
-    summary = table(results / "evaluate" / "summary.parquet")
-    units = ["base", "nf4", *(f"lora_r{r}" for r in ranks)]
-    units += [*(f"qlora_r{r}" for r in sorted(sweep["qlora_ranks"])), "full"]
+    summary = read_frame(results / "evaluate" / "summary.parquet")
+    units = ["base", "nf4", *runs.groups("lora", ranks)]
+    units += [*runs.groups("qlora", sorted(sweep["qlora_ranks"])), "full"]
     groups = {"base": "base", "lora": group, "qlora": qgroup, "full": "full"}
-    scored = table(results / "evaluate" / "runs" / "base.parquet")
-    cells = verb_cells(table(results / "evaluate" / "per_verb.parquet"), scored, groups)
-    spectra = table(results / "spectra" / "spectra.parquet")
-    truncated = table(results / "spectra" / "truncated.parquet")
-    codes = table(results / "codes" / "codes.parquet")
-    memory = table(results / "memory" / "memory.parquet")
+    scored = read_frame(results / "evaluate" / "runs" / "base.parquet")
+    cells = verb_cells(read_frame(results / "evaluate" / "per_verb.parquet"), scored, groups)
+    spectra = read_frame(results / "spectra" / "spectra.parquet")
+    truncated = read_frame(results / "spectra" / "truncated.parquet")
+    codes = read_frame(results / "codes" / "codes.parquet")
+    memory = read_frame(results / "memory" / "memory.parquet")
     shown = [cell[name] for cell in cells for name in ("base", "lora", "qlora")]
     irregular = [cell for cell in cells if cell["irregular"] and not cell["probe"]]
     return {
@@ -153,10 +148,10 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
         "scale": (min(0.0, *shown), max(0.0, *shown)),
         "hardest": sorted(irregular, key=lambda cell: cell["base"])[:2],
         "control_form": next(cell["form"] for cell in cells if not cell["irregular"]),
-        "examples": examples(table(results / "completions" / "completions.parquet")),
-        "counts": table(results / "counts" / "counts.parquet").to_dict("records"),
+        "examples": examples(read_frame(results / "completions" / "completions.parquet")),
+        "counts": read_frame(results / "counts" / "counts.parquet").to_dict("records"),
         "memory": memory.to_dict("records"),
-        "buckets": counts.BUCKETS,
+        "buckets": BUCKETS,
         "codes": codes.to_dict("records"),
         "directions": first_directions(spectra),
         "figures": {
@@ -202,14 +197,9 @@ def render(values: dict[str, Any], templates: Path) -> str:
         "percent": findings.percent,
         "signed_percent": findings.signed_percent,
         "nats": findings.nats,
-        "human": counts.human,
+        "human": human,
         "at": lambda x, scale: f"{100 * (x - scale[0]) / (scale[1] - scale[0]):.2f}",
     }
     environment.filters |= shown
     environment.globals |= shown
     return environment.get_template("page.html.j2").render(values)
-
-
-def report(settings: dict[str, Any], data: Path, results: Path, templates: Path, out: Path) -> None:
-    """Write the page to `out`."""
-    storage.write_text(out, render(context(settings, data, results), templates))

@@ -1,4 +1,4 @@
-"""What the report says of its origin: hashes of every file it rests on, versions, numerics.
+"""What the page says of its origin: hashes of every file it rests on, versions, numerics.
 
 Only what is the same wherever the same results are made: no clock, host, path or build.
 """
@@ -7,52 +7,42 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from minituner.checkpoints import runs
-from minituner.foundation import environment as pinning
-from minituner.foundation import storage
+from minituner.checkpoints import names, runs
+from minituner.foundation import environment, storage
 
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "safetensors")
 
 
 def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, list[Path]]:
     """Stage → the files that the page rests on; named by the settings, so no stray file is."""
-    sweep = settings["sweep"]
-    names = [f"lora_r{r}_s{s}" for r in sweep["ranks"] for s in sweep["seeds"]]
-    names += [f"qlora_r{r}_s{s}" for r in sweep["qlora_ranks"] for s in sweep["seeds"]]
-    full = [f"full_s{s}" for s in sweep["seeds"]]
-    given = ("file",) if settings["corpus"]["file"] else ("verbs", "templates")
-    tables = [*("summary", "per_verb", "agreement")]
+    sweep, folder = settings["sweep"], str(results)
+    adapters = [*runs.lora_runs(sweep), *runs.qlora_runs(sweep)]
+    models = ["base", "nf4", *runs.full_runs(sweep)]
+    made_from = ("file",) if settings["corpus"]["file"] else ("verbs", "templates")
+    evaluated = results / "evaluate"
+    tables = (
+        *("counts/counts", "memory/memory", "codes/codes", "codes/histogram"),
+        *("spectra/spectra", "spectra/truncated", "completions/completions"),
+    )
+    figures = ("ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
     return {
-        "written by people": [Path(settings["corpus"][name]) for name in given],
+        "written by people": [Path(settings["corpus"][name]) for name in made_from],
         "corpus": [data / f"{name}.parquet" for name in ("corpus", "irregular", "control")],
-        "models": [
-            Path(runs.base_folder(name, str(results))) / "model.safetensors"
-            for name in ("base", "nf4", *full)
-        ],
+        "models": [Path(runs.base_folder(run, folder)) / names.MODEL_FILE for run in models],
         "adapters": [
-            Path(runs.adapter_folder(name, str(results))) / "adapter_model.safetensors"
-            for name in names
+            Path(runs.adapter_folder(run, folder)) / names.ADAPTER_FILE for run in adapters
         ],
-        "evaluations": [results / "evaluate" / f"{name}.parquet" for name in tables]
-        + [
-            results / "evaluate" / "runs" / f"{name}.parquet"
-            for name in ("base", "nf4", *full, *names)
+        "evaluations": [
+            *(evaluated / f"{name}.parquet" for name in ("summary", "per_verb", "agreement")),
+            *(evaluated / "runs" / f"{run}.parquet" for run in [*models, *adapters]),
         ],
-        "tables": [
-            results / f"{name}.parquet"
-            for name in (
-                *("counts/counts", "memory/memory", "codes/codes", "codes/histogram"),
-                *("spectra/spectra", "spectra/truncated", "completions/completions"),
-            )
-        ],
-        "figures": [results / f"{name}.svg" for name in ("ablation", "pareto", "curves")]
-        + [results / "codes/codes.svg", results / "spectra/spectra.svg"],
+        "tables": [results / f"{name}.parquet" for name in tables],
+        "figures": [results / f"{name}.svg" for name in figures],
     }
 
 
 def provenance(settings: dict[str, Any], data: Path, results: Path) -> dict[str, Any]:
     """Hashes by stage, versions of the packages that compute, and the numerics mode."""
-    departures = pinning.departures()
     return {
         "files": {
             stage: [
@@ -63,5 +53,5 @@ def provenance(settings: dict[str, Any], data: Path, results: Path) -> dict[str,
         },
         # Without the suffix of a build: `2.13.0+cpu` and `2.13.0` compute the same here.
         "packages": {name: metadata.version(name).partition("+")[0] for name in PACKAGES},
-        "numerics": departures or ["pinned: the same bytes on every x86-64-v3 CPU"],
+        "numerics": environment.departures() or ["pinned: the same bytes on every x86-64-v3 CPU"],
     }

@@ -1,6 +1,5 @@
 """The further studies as one page of five panels."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from minituner.reporting.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE, save
+from minituner.reporting.style import BLUE, GREEN, GREY, ORANGE, RED
 
 POINTS = FuncFormatter(lambda x, _: f"{100 * x:+g}")
 PERCENT = FuncFormatter(lambda x, _: f"{100 * x:+g} %")
@@ -77,10 +76,12 @@ def rates_panel(axes: Axes, table: pd.DataFrame, settings: dict[str, Any]) -> No
     rows = rows_of(table, "learning_rate", "margin", "base")
     shades = matplotlib.colormaps["viridis"]
     for i, rank in enumerate(science["ranks"]):
-        own = rows.loc[[f"r={rank}, {rate:g}" for rate in science["learning_rates"]]]
+        at_rank = rows.loc[[f"r={rank}, {rate:g}" for rate in science["learning_rates"]]]
         color = shades(0.8 * i / max(1, len(science["ranks"]) - 1))
         x = [rate * (1 + 0.04 * i) for rate in science["learning_rates"]]
-        points(axes, x, own["value"], own, False, color=color, linestyle="-", label=f"r={rank}")
+        points(
+            axes, x, at_rank["value"], at_rank, False, color=color, linestyle="-", label=f"r={rank}"
+        )
     axes.set_xscale("log")
     axes.set_xticks(science["learning_rates"], [f"{r:g}" for r in science["learning_rates"]])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -112,21 +113,19 @@ PANELS = {
 }
 
 
-def draw(table: pd.DataFrame, settings: dict[str, Any], stem: Path, source: str) -> None:
-    """Write the page as PNG and SVG, carrying the hash of the table it was drawn from."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 8), layout="constrained")
-        grid = figure.subplots(2, 3).flat
-        for axes, (title, panel) in zip(grid, PANELS.items(), strict=False):
-            panel(axes, table, settings)
-            axes.set_title(title, loc="left")
-        grid[-1].set_axis_off()
-        percent = 100 * settings["evaluate"]["confidence"]
-        figure.suptitle(
-            f"Further studies: mean over seeds on test, {percent:g} % intervals over frames and "
-            "seeds",
-            x=0.01,
-            ha="left",
-            fontsize=12,
-        )
-        save(figure, stem, source)
+def draw(table: pd.DataFrame, settings: dict[str, Any]) -> Figure:
+    """The five studies as panels of one figure."""
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    grid = figure.subplots(2, 3).flat
+    for axes, (title, panel) in zip(grid, PANELS.items(), strict=False):
+        panel(axes, table, settings)
+        axes.set_title(title, loc="left")
+    grid[-1].set_axis_off()
+    percent = 100 * settings["evaluate"]["confidence"]
+    figure.suptitle(
+        f"Further studies: mean over seeds on test, {percent:g} % intervals over frames and seeds",
+        x=0.01,
+        ha="left",
+        fontsize=12,
+    )
+    return figure

@@ -1,14 +1,11 @@
 """The figures of weights: singular values of what LoRA learned, and the codes that NF4 gives."""
 
-from pathlib import Path
-
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from minituner.foundation import storage
-from minituner.reporting.figures import BLUE, GREY, ORANGE, STYLE, rank_axis, save
+from minituner.reporting.style import BLUE, GREY, ORANGE, rank_axis
 
 
 def short(layer: str) -> str:
@@ -17,12 +14,12 @@ def short(layer: str) -> str:
     return f"{parts[1]} {parts[-1]}" if len(parts) > 2 else layer
 
 
-def spectra_figure(spectra: pd.DataFrame, truncated: pd.DataFrame) -> Figure:
+def spectra(directions: pd.DataFrame, truncated: pd.DataFrame) -> Figure:
     """Singular values of the widest adapter, and the margin that each first direction carries."""
     figure = Figure(figsize=(8.5, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    widest = int(spectra["rank"].max())
-    mean = spectra[spectra["rank"] == widest].groupby(["layer", "index"])["value"].mean()
+    widest = int(directions["rank"].max())
+    mean = directions[directions["rank"] == widest].groupby(["layer", "index"])["value"].mean()
     layers = sorted(mean.index.get_level_values("layer").unique())
     kinds = sorted({layer.rpartition(".")[2] for layer in layers})
     dashes = dict(zip(kinds, ["-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1))], strict=False))
@@ -63,14 +60,14 @@ def spectra_figure(spectra: pd.DataFrame, truncated: pd.DataFrame) -> Figure:
     return figure
 
 
-def codes_figure(codes: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
+def codes(by_code: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
     """The weights in units of their block's absmax, the code values, and how often each is used."""
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     top, low = figure.subplots(2, 1, height_ratios=(3, 2))
     total = histogram["weights"].sum()
     width = histogram["high"] - histogram["low"]
     top.bar(histogram["low"], histogram["weights"] / total, width, align="edge", color=BLUE)
-    for value in codes["value"]:
+    for value in by_code["value"]:
         top.axvline(value, color=ORANGE, linewidth=1.3)
     top.plot([], [], color=ORANGE, label="the 16 code values")
     top.set_xlim(-1.03, 1.03)
@@ -79,25 +76,12 @@ def codes_figure(codes: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
     top.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     top.set_title("The base's weights and where NF4 has values for them", loc="left")
     top.legend(fontsize=9, loc="upper left", frameon=True, framealpha=1, edgecolor="none")
-    low.bar(codes["code"], codes["weights"] / codes["weights"].sum(), color=BLUE, width=0.8)
+    low.bar(by_code["code"], by_code["weights"] / by_code["weights"].sum(), color=BLUE, width=0.8)
     low.axhline(1 / 16, color=GREY, linestyle="--", linewidth=1.2, label="all equally often")
-    low.set_xticks(range(16), [f"{i}\n{v:.2f}" for i, v in enumerate(codes["value"])], fontsize=8)
+    low.set_xticks(range(16), [f"{i}\n{v:.2f}" for i, v in enumerate(by_code["value"])], fontsize=8)
     low.set_xlabel("code and its value")
     low.set_ylabel("share of weights")
     low.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     low.grid(axis="x", visible=False)
     low.legend(fontsize=9, loc="upper left")
     return figure
-
-
-def draw_spectra(spectra: pd.DataFrame, truncated: pd.DataFrame, out: Path) -> None:
-    """Write `spectra.png` and `.svg`, after the tables they are drawn from."""
-    with matplotlib.rc_context(STYLE):
-        source = storage.sha256(out / "spectra.parquet")
-        save(spectra_figure(spectra, truncated), out / "spectra", source)
-
-
-def draw_codes(codes: pd.DataFrame, histogram: pd.DataFrame, out: Path) -> None:
-    """Write `codes.png` and `.svg`, after the tables they are drawn from."""
-    with matplotlib.rc_context(STYLE):
-        save(codes_figure(codes, histogram), out / "codes", storage.sha256(out / "codes.parquet"))

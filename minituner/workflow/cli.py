@@ -1,20 +1,27 @@
-"""The `minituner` command: one subcommand a rule. It parses, calls and reports; no science here."""
+"""The `minituner` command: it finds the subcommand's file, parses and reports; no science here.
+
+A command is found by its name, as the file `commands/NAME.py`; no other command is loaded.
+"""
 
 import argparse
+import contextlib
 import errno
+import importlib
 import os
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from types import ModuleType
+from typing import NoReturn, TextIO
 
-from minituner.commands import stages
-from minituner.foundation import storage
 from minituner.foundation.errors import UserError
+from minituner.foundation.trace import traced
 from minituner.workflow import provenance
 
+COMMANDS = Path(__file__).resolve().parents[1] / "commands"
 REMEDIES = {
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some space and run again",
@@ -24,10 +31,9 @@ REMEDIES = {
 }
 
 
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer above 0; use at least 1")
-    return int(text)
+def command(name: str) -> ModuleType:
+    """The module of a subcommand."""
+    return importlib.import_module(f"minituner.commands.{name}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,94 +42,79 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_fail(f"{message}; see `{self.prog} --help`", 2))
 
 
-def build_parser(stage: str | None = None) -> argparse.ArgumentParser:
-    """The parser of every subcommand; `command` and `run` are set in the namespace it returns.
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of one subcommand, or of all if there is none of that name."""
+    names = sorted(path.stem for path in COMMANDS.glob("[!_]*.py"))
+    parser = _Parser(prog="minituner", description="The `minituner` command.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    if only in names:
+        names = [only]
+    else:
+        from minituner.workflow import help
 
-    Args:
-        stage: what is going to be run; a stage's job loads nothing that is for people.
-    """
-    parser = _Parser(prog="minituner", description=__doc__.split(".")[0])
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(
-        name: str,
-        run: Callable[[argparse.Namespace], None],
-        text: str,
-        *paths: str,
-        epilog: str = "",
-    ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=epilog and f"examples:\n{textwrap.indent(epilog, '  ')}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(run=run, sections=stages.SECTIONS.get(name))
-        if name in stages.SECTIONS:
-            sub.add_argument(
-                "--settings",
-                default="params.yaml",
-                metavar="FILE|JSON",
-                help=f"sections {', '.join(stages.SECTIONS[name])} (default: params.yaml)",
-            )
-        for path in paths:
-            sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
-        return sub
-
-    def stage_of(run: Callable[[argparse.Namespace], None], *paths: str) -> argparse.ArgumentParser:
-        text = run.__doc__.rstrip(".")
-        return command(run.__name__, run, text[0].lower() + text[1:], *paths)
-
-    corpus = stage_of(stages.corpus, "out")
-    corpus.add_argument("--verbs", type=Path, metavar="PATH", help="the forms, as CSV")
-    corpus.add_argument("--templates", type=Path, metavar="PATH", help="the rest, as CSV")
-    corpus.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
-    subsets = stage_of(stages.subsets, "corpus", "irregular", "control")
-    subsets.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
-    base = stage_of(stages.base, "corpus", "out")
-    counts = stage_of(stages.counts)
-    counts.add_argument("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
-    counts.add_argument("--out", type=Path, metavar="PATH", help="folder of the tables")
-    counts.add_argument("--shape", help="another model: a preset, or n_layer=…,d_model=…,…")
-    counts.add_argument("--list", action="store_true", help="print the presets")
-    counts.add_argument("--rank", type=_positive, default=8, help="of the adapter (default: 8)")
-    counts.add_argument("--targets", default="all", help="all, or q_proj,v_proj,… (default: all)")
-    counts.add_argument("--blocksize", type=_positive, default=64, help="of NF4 (default: 64)")
-    counts.add_argument("--double-quant", action="store_true", help="of NF4's absmax")
-    counts.add_argument("--bytes", type=int, choices=(2, 4), default=2, help="of a float (2)")
-    counts.add_argument("--batch", type=_positive, default=0, help="sequences, for activations")
-    counts.add_argument("--tokens", type=_positive, default=512, help="a sequence (default: 512)")
-    train = stage_of(stages.train, "base", "irregular", "out")
-    train.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
-    train.add_argument("--rank", type=_positive, help="of the adapter; not for --method full")
-    train.add_argument("--seed", type=int, required=True)
-    for trained in (base, train):
-        side_by_side = "that compute a batch's shards side by side (default: one a shard)"
-        trained.add_argument("--threads", type=_positive, help=side_by_side)
-    stage_of(stages.quantize, "base", "out")
-    stage_of(stages.memory, "base", "nf4", "irregular", "out")
-    evaluate = stage_of(stages.evaluate, "base", "irregular", "control", "out")
-    evaluate.add_argument("--adapter", type=Path, metavar="PATH", help="on top of the base")
-    agreement = stage_of(stages.agreement, "base", "nf4", "irregular", "control", "out")
-    agreement.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
-    summarize = stage_of(stages.summarize, "out")
-    summarize.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
-    stage_of(stages.plot, "evaluate", "train", "base", "out")
-    stage_of(stages.judge, "results", "out")
-    spectra = stage_of(stages.spectra, "base", "irregular", "evaluate", "out")
-    spectra.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
-    stage_of(stages.codes, "base", "nf4", "out")
-    stage_of(stages.completions, "results", "irregular", "control", "out")
-    stage_of(stages.report, "data", "results", "templates", "out")
-    stage_of(stages.gate, "judged", "out")
-    stage_of(stages.values, "results", "out")
-    if stage not in commands.choices:
-        from minituner.commands import extras, live
-
-        extras.add(command)
-        live.add(parser, command)
+        names = help.in_groups(names)
+        parser.format_help = lambda: help.explanation({n: command(n).HELP for n in names})
+    for name in names:
+        _add(subparsers, name, command(name))
     return parser
+
+
+def _add(subparsers: argparse._SubParsersAction, name: str, module: ModuleType) -> None:
+    """Add a subcommand from what its module says of it."""
+    examples = getattr(module, "EXAMPLES", "")
+    sub = subparsers.add_parser(
+        name,
+        help=module.HELP,
+        description=module.HELP,
+        epilog=examples and f"examples:\n{textwrap.indent(examples, '  ')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if hasattr(module, "SETTINGS"):
+        sections = f"sections {', '.join(module.SETTINGS)} (default: params.yaml)"
+        sub.add_argument("--settings", default="params.yaml", metavar="FILE|JSON", help=sections)
+    for path in getattr(module, "PATHS", ()):
+        sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
+    if hasattr(module, "arguments"):
+        module.arguments(sub)
+    text = "add what is printed to this file; only errors are shown as well"
+    sub.add_argument("--log", type=Path, metavar="FILE", help=text)
+    sub.set_defaults(run=module.run)
+
+
+class _Both:
+    """A stream whose text goes to two."""
+
+    def __init__(self, one: TextIO, other: TextIO):
+        self.one, self.other = one, other
+
+    def write(self, text: str) -> int:
+        self.one.write(text)
+        return self.other.write(text)
+
+    def flush(self) -> None:
+        self.one.flush()
+        self.other.flush()
+
+    def isatty(self) -> bool:
+        """No: no progress bar belongs into a log."""
+        return False
+
+
+@contextlib.contextmanager
+def logged(path: Path | None) -> Iterator[None]:
+    """Have what is printed inside go to a log, errors to the terminal as well."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8", buffering=1) as log:
+        both = _Both(log, sys.stderr)
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(both):
+            try:
+                yield
+            except Exception:
+                traceback.print_exc(file=log)
+                raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,7 +127,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(argv[0] if argv else None).parse_args(argv)
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        with storage.traced() as trace:
+        with logged(args.log):
+            return _run(args)
+    except OSError as error:
+        return _fail_of_system(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the subcommand; what goes wrong becomes one line and a status."""
+    try:
+        with traced() as trace:
             args.run(args)
         provenance.record(args, trace)
         sys.stdout.flush()
@@ -147,22 +149,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        remedy = REMEDIES.get(error.errno, "mend that and run again")
-        return _fail(f"{place}{error.strerror or error}; {remedy}", 2)
+        return _fail_of_system(error)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's
             raise
         return _fail("out of memory; close other programs or lower the model's or batch's size", 2)
     except KeyboardInterrupt:
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 
 def _terminated(number: int, frame: object) -> None:
     sys.exit(128 + number)
+
+
+def _fail_of_system(error: OSError) -> int:
+    place = f"{error.filename}: " if error.filename else ""
+    remedy = REMEDIES.get(error.errno, "mend that and run again")
+    return _fail(f"{place}{error.strerror or error}; {remedy}", 2)
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,20 +1,18 @@
-"""`minituner reproduce`: hold a rebuilt ledger against the recorded one, name what differs first.
+"""Hold a rebuilt dvc.lock against the recorded one, and name what differs first.
 
-A ledger is a `dvc.lock`: every artifact's hash, and the hashes and settings that each was made of.
-Beside it, in git, lies `results/recorded_on.json`: the packages, CPU and mode it was made with.
+dvc.lock has every artifact's hash, and the hashes and settings that each was made of. Beside it, in
+git, lies `results/recorded_on.json`: the packages, CPU and mode it was made with.
 """
 
 import graphlib
-import json
 from pathlib import Path
 from typing import Any
 
-from minituner.foundation import environment as pinning
-from minituner.foundation import storage
+from minituner.foundation import environment, storage
 from minituner.foundation.errors import UserError
-from minituner.workflow import lineage, provenance
+from minituner.workflow import provenance
 
-LEDGER, RECORDED_ON, METRICS = "dvc.lock", "results/recorded_on.json", "results/metrics.json"
+LOCK, RECORDED_ON, METRICS = "dvc.lock", "results/recorded_on.json", "results/metrics.json"
 # On a CPU outside the promise the judged figures must agree this closely instead of every byte:
 # twice what single runs differed by between MKL's default kernels of two CPUs.
 TOLERANCES = {
@@ -31,14 +29,14 @@ TOLERANCES = {
 Stage = dict[str, Any]
 
 
-def read_ledger(path: Path) -> dict[str, Stage]:
-    """The stages of a ledger in the order in which one needs the other.
+def read_lock(path: Path) -> dict[str, Stage]:
+    """The stages of a dvc.lock in the order in which one needs the other.
 
     Raises:
-        UserError: if it is missing or no ledger.
+        UserError: if it is missing or none.
     """
     try:
-        stages = lineage.stages(path)
+        stages = provenance.stages(path)
         owner = {out["path"]: name for name, stage in stages.items() for out in stage["outs"]}
         needs = {
             name: {owner[dep["path"]] for dep in stage.get("deps", ()) if dep["path"] in owner}
@@ -49,7 +47,7 @@ def read_ledger(path: Path) -> dict[str, Stage]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run dvc repro first") from None
     except (ValueError, KeyError, TypeError, AttributeError, graphlib.CycleError) as error:
-        raise UserError(f"{path}: no ledger of DVC ({error!r}); restore it from git") from None
+        raise UserError(f"{path}: no lock file of DVC ({error!r}); restore it from git") from None
 
 
 def _hashes(stage: Stage, kind: str) -> dict[str, str]:
@@ -100,7 +98,7 @@ def first_difference(
 
 def environment_differences(recorded: Path) -> list[str]:
     """What of packages, CPU, variables and mode differs here from what was recorded."""
-    then, now = _flat(storage.read_json(recorded)), _flat(provenance.environment())
+    then, now = _flat(storage.read_json(recorded)), _flat(provenance.made_with())
     return [f"{key}: {then.get(key)} → {now.get(key)}" for key in _unequal(then, now)]
 
 
@@ -120,26 +118,21 @@ def compare(recorded: Path, made: Path) -> str:
     Raises:
         UserError: if they differ, naming the first stage that does and everything that may be why.
     """
-    outside = pinning.outside_promise()
+    outside = environment.outside_promise()
     if outside:
         apart = metric_differences(recorded / METRICS, made / METRICS)
         if apart:
             raise UserError(f"{METRICS}: outside the tolerances: {'; '.join(apart)}")
         return f"outside the promise of equal bytes ({outside}): judged figures within tolerances\n"
-    then, now = read_ledger(recorded / LEDGER), read_ledger(made / LEDGER)
-    found = first_difference(then, now)
-    if found is None:
+    then, now = read_lock(recorded / LOCK), read_lock(made / LOCK)
+    difference = first_difference(then, now)
+    if difference is None:
         total = sum(len(_hashes(stage, "outs")) for stage in then.values())
-        return f"reproduced: all {total} artifacts of {LEDGER} byte for byte\n"
-    stage, outs, causes = found
+        return f"reproduced: all {total} artifacts of {LOCK} byte for byte\n"
+    stage, outs, causes = difference
     causes += environment_differences(recorded / RECORDED_ON)
     why = "; ".join(causes) or "nothing that is recorded, so please report it"
     raise UserError(
-        f"{LEDGER}: stage {stage} is the first that differs, in {', '.join(outs)}; what it was "
+        f"{LOCK}: stage {stage} is the first that differs, in {', '.join(outs)}; what it was "
         f"made of differs in: {why}"
     )
-
-
-def write_environment(out: Path) -> None:
-    """Write what results recorded now were made with, for later comparisons."""
-    storage.write_text(out, json.dumps(provenance.environment(), indent=2) + "\n")

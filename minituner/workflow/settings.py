@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from minituner.foundation import text as plaintext
 from minituner.foundation.errors import UserError
+from minituner.foundation.text import parse_json, read_text
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "params.schema.yaml"
 
@@ -104,10 +104,10 @@ def _read(source: str | Path) -> tuple[Any, str]:
     if text.lstrip().startswith("{"):
         name = "--settings"
         try:
-            return plaintext.parse_json(text), name
+            return parse_json(text), name
         except ValueError as error:
             raise UserError(f"{name}: not valid JSON ({error}); quote it as one argument") from None
-    text = plaintext.read(source, "run in the project's folder")
+    text = read_text(source, "run in the project's folder")
     try:
         config = yaml.load(text, _Loader)
     except UserError as error:
@@ -174,8 +174,8 @@ def _validator() -> Any:
 
 def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
     _mapping(config, "", source)
-    found = _validator()(schema).iter_errors(config)
-    errors = sorted(found, key=lambda error: list(map(str, error.path)))
+    violations = _validator()(schema).iter_errors(config)
+    errors = sorted(violations, key=lambda error: list(map(str, error.path)))
     for error in errors:
         field = _field(error.absolute_path)
         value = error.instance

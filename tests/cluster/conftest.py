@@ -11,11 +11,10 @@ import shutil
 import pytest
 
 from minituner.foundation import storage
-from tests.reliability import saw, seen  # noqa: F401
-from tests.tiny_project import ROOT, finished  # noqa: F401
-
-from .runs import Run
-from .services import Slurm, wait_for
+from tests.cluster.runs import Run
+from tests.cluster.services import Slurm, wait_for
+from tests.support.reliability import saw, seen  # noqa: F401
+from tests.support.tiny_project import ROOT, finished  # noqa: F401
 
 BASE = "results/base/model.safetensors"
 EXTRAS = {"slurm": ROOT / ".venv-slurm", "remotes": ROOT / ".venv-remotes"}

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.tiny_project import ROOT, TINY, Project, project_files
+from tests.support.tiny_project import ROOT, TINY, Project, project_files
 
 PROFILE = ["snakemake", "--profile", "profiles/slurm"]
 # Impatient, because everything is near.

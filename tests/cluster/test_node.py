@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import BASE, hashes
+from tests.cluster.conftest import BASE, hashes
 
 
 @pytest.mark.slow

@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from tests.tiny_project import BIN, Project
-
-from .conftest import EXTRAS, hashes, need
-from .services import Ssh, WebDav, wait_for
+from tests.cluster.conftest import EXTRAS, hashes, need
+from tests.cluster.services import Ssh, WebDav, wait_for
+from tests.support.tiny_project import BIN, Project
 
 
 @pytest.fixture(params=["ssh", "webdav"])

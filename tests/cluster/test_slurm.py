@@ -5,9 +5,8 @@ It looks every half minute for jobs past their limit; the stores are tested mean
 
 import pytest
 
+from tests.cluster.conftest import hashes
 from tests.workflow.test_dvc import records
-
-from .conftest import hashes
 
 
 def test_the_whole_workflow_on_slurm_makes_the_same_bytes(whole, finished, saw):

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from reliability import saw, seen  # noqa: F401
-from tiny_project import BIN
+
+from tests.support.reliability import saw, seen  # noqa: F401
+from tests.support.tiny_project import BIN
 
 
 def mounted(command, folder):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from .conftest import finish
+from tests.faults.conftest import finish
 
 VICTIMS = {
     # what: (file, a later result that reads it)

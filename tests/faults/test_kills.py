@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tiny_project import ROOT
 
-from minituner.foundation import storage
-
-from .conftest import end, finish, hashes, remove, start, wait_for
+from minituner.foundation import parquet, storage
+from tests.faults.conftest import end, finish, hashes, remove, start, wait_for
+from tests.support.tiny_project import ROOT
 
 MOMENTS = 10
 BASE = {"checkpoint": None, "seed": 0, "steps": 150, "batch_size": 8, "learning_rate": 0.01}
@@ -28,7 +27,7 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
     rows = [f"go: yesterday she went to {i}." for i in range(40)]
     splits = ["train"] * 30 + ["val"] * 10
     corpus = tmp_path / "corpus.parquet"
-    storage.write_table(corpus, pa.table({"text": rows, "split": splits}))
+    parquet.write_table(corpus, pa.table({"text": rows, "split": splits}))
     script = Path(__file__).parent / "pretraining.py"
     settings = json.dumps({"model": MODEL, "base": BASE})
     trainer = subprocess.Popen(

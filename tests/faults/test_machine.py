@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import end, finish, remove, start, wait_for
+from tests.faults.conftest import end, finish, remove, start, wait_for
 
 DAY = 86_400
 

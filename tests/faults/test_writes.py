@@ -1,20 +1,19 @@
 """A full disk and a read-only folder: the old file stays, nothing half-written, one line."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 from matplotlib.figure import Figure
 
-from minituner import train
-from minituner.checkpoints import checkpoint
+from minituner.checkpoints.models import save_tensors
 from minituner.checkpoints.resume import Resume
-from minituner.compute.adamw import AdamW
-from minituner.foundation import storage
-from minituner.reporting import figures
+from minituner.compute import AdamW
+from minituner.foundation import parquet, storage
+from minituner.reporting import style
 from minituner.workflow import cli
-
-from .conftest import finish, mounted, remove
+from tests.faults.conftest import finish, mounted, remove
 
 BIG = 100_000  # bytes, more than the small disk holds
 
@@ -32,20 +31,18 @@ def resumed(folder):
 def figure(folder):
     picture = Figure()
     picture.subplots().imshow(torch.rand(300, 300).tolist())
-    figures.save(picture, folder / "old", "x")
+    style.save(picture, folder / "old", Path(__file__))
 
 
 WRITES = {
     "text": lambda folder: storage.write_text(folder / "old.md", "x" * BIG),
     "JSON": lambda folder: storage.write_json(folder / "old.json", ["x" * BIG]),
-    "Parquet": lambda folder: storage.write_table(
+    "Parquet": lambda folder: parquet.write_table(
         folder / "old.parquet", {"a": torch.randint(1 << 60, (BIG,)).tolist()}
     ),
-    "CSV": lambda folder: storage.write_table(folder / "old.csv", {"a": ["x" * BIG]}),
-    "curve": lambda folder: train.write_curve(folder / "old.csv", [{"a": "x" * BIG}]),
-    "safetensors": lambda folder: checkpoint.save_tensors(
-        folder / "old.safetensors", {"a": torch.rand(BIG)}
-    ),
+    "CSV": lambda folder: parquet.write_table(folder / "old.csv", {"a": ["x" * BIG]}),
+    "curve": lambda folder: storage.write_rows(folder / "old.csv", [{"a": "x" * BIG}]),
+    "safetensors": lambda folder: save_tensors(folder / "old.safetensors", {"a": torch.rand(BIG)}),
     "figure": figure,
     "training checkpoint": resumed,
 }

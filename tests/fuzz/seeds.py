@@ -9,15 +9,15 @@ import pyarrow as pa
 import torch
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
-from minituner import nf4, qlora
-from minituner.checkpoints import checkpoint
-from minituner.compute import numerics
+from minituner import compute, nf4, qlora
+from minituner.checkpoints.adapters import save_adapter
+from minituner.checkpoints.models import load_model, save_model
 from minituner.corpus import subsets
-from minituner.corpus.generate import build
 from minituner.corpus.tables import VERB_COLUMNS
-from minituner.foundation import storage
+from minituner.foundation import parquet
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
+from tests.support.command import call
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
@@ -68,27 +68,28 @@ def folder(path: Path) -> Path:
     (path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
     (path / "verbs.csv").write_text(VERBS)
     (path / "templates.csv").write_text(TEMPLATES)
+    tables = {name: path / f"{name}.csv" for name in ("verbs", "templates")}
     with contextlib.redirect_stdout(io.StringIO()):
-        build({"corpus": CORPUS}, path / "verbs.csv", path / "templates.csv", path / "c.parquet")
+        call("corpus", given={"corpus": CORPUS}, **tables, out=path / "c.parquet")
     for name, probe, schema in (
         ("irregular", False, subsets.IRREGULAR_SCHEMA),
         ("control", None, subsets.CONTROL_SCHEMA),
     ):
         rows = [_subset(split, probe) for split in ("train", "val", "test")]
-        storage.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
+        parquet.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
     vocab = "\n" + "".join(sorted(set("go: then I went home. goed")))
     config = ModelConfig(vocab, n_layer=1, n_head=2, d_model=8, d_ff=16, context=32)
-    model = MiniGPT(config, numerics.generator(0, "fuzz"))
-    checkpoint.save_model(path / "base", model)
+    model = MiniGPT(config, compute.generator(0, "fuzz"))
+    save_model(path / "base", model)
     quantization = {
         "quant_type": "nf4",
         "modules": qlora.block_linears(model),
         "blocksize": 64,
         "double_quant": True,
     }
-    checkpoint.save_model(path / "nf4", nf4.replace_linears(model, **quantization), quantization)
-    tuned = wrap_minigpt_with_lora(checkpoint.load_model(path / "base"), 2, 4.0)
+    save_model(path / "nf4", nf4.replace_linears(model, **quantization), quantization)
+    tuned = wrap_minigpt_with_lora(load_model(path / "base"), 2, 4.0)
     for layer in lora_layers(tuned).values():
         torch.nn.init.ones_(layer.lora_B)
-    checkpoint.save_adapter(path / "adapter", tuned, path / "base")
+    save_adapter(path / "adapter", tuned, path / "base")
     return path

@@ -1,6 +1,7 @@
 """What is fuzzed: each target spoils one input of a small project and has the product read it."""
 
 import contextlib
+import importlib
 import io
 import json
 import shutil
@@ -12,16 +13,23 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
-from minituner import data, evaluate, train
-from minituner.checkpoints import checkpoint
+from minituner import compute, data, evaluate
+from minituner.checkpoints.adapters import load_adapter
+from minituner.checkpoints.models import load_model, load_tensors, save_tensors
 from minituner.corpus import subsets
-from minituner.corpus.generate import build
 from minituner.corpus.tables import read_templates, read_verbs
-from minituner.nf4 import dequantize, quantize
+from minituner.model import MiniGPT
 from minituner.workflow import settings
+from tests.fuzz import seeds
+from tests.fuzz.mutate import HOSTILE, Choices, spoil_bytes, spoil_value
+from tests.support.command import call
 
-from . import seeds
-from .mutate import HOSTILE, Choices, spoil_bytes, spoil_value
+# What commands import only once they run is imported here, where coverage is told of it.
+for name in (
+    *("commands.base", "commands.corpus", "commands.subsets", "compute.accelerated"),
+    *("checkpoints.resume", "corpus.generate", "foundation.progress", "train"),
+):
+    importlib.import_module(f"minituner.{name}")
 
 TINY = {"n_layer": 1, "n_head": 1, "d_model": 4, "d_ff": 4, "context": 64}
 BASE = {"checkpoint": None, "seed": 0, "steps": 1, "batch_size": 2, "learning_rate": 0.01}
@@ -53,17 +61,23 @@ def inline(seed: Path, work: Path, choose: Choices) -> None:
     settings.load(text, "lora", "nf4.blocksize")
 
 
+def generate(verbs: Path, templates: Path, work: Path) -> None:
+    """The corpus of two tables."""
+    out = work / "corpus.parquet"
+    call("corpus", given={"corpus": seeds.CORPUS}, verbs=verbs, templates=templates, out=out)
+
+
 def verbs(seed: Path, work: Path, choose: Choices) -> None:
     path = write(work / "verbs.csv", spoil_bytes((seed / "verbs.csv").read_bytes(), choose))
     read_verbs(path)
-    build({"corpus": seeds.CORPUS}, path, seed / "templates.csv", work / "corpus.parquet")
+    generate(path, seed / "templates.csv", work)
 
 
 def templates(seed: Path, work: Path, choose: Choices) -> None:
     content = spoil_bytes((seed / "templates.csv").read_bytes(), choose)
     path = write(work / "templates.csv", content)
     read_templates(path, read_verbs(seed / "verbs.csv"))
-    build({"corpus": seeds.CORPUS}, seed / "verbs.csv", path, work / "corpus.parquet")
+    generate(seed / "verbs.csv", path, work)
 
 
 def _spoil_table(path: Path, work: Path, choose: Choices) -> Path:
@@ -98,7 +112,12 @@ def _spoil_table(path: Path, work: Path, choose: Choices) -> Path:
 
 def pretrain(corpus: Path, out: Path) -> None:
     """One step on a corpus."""
-    train.pretrain({"model": TINY, "base": BASE}, corpus, out)
+    call("base", given={"model": TINY, "base": BASE}, corpus=corpus, out=out)
+
+
+def ask(model: MiniGPT) -> None:
+    """The logits behind one symbol."""
+    compute.accelerate(model.eval())(torch.zeros(1, 1, dtype=torch.int64))
 
 
 def warm_up(seed: Path, out: Path) -> None:
@@ -108,10 +127,10 @@ def warm_up(seed: Path, out: Path) -> None:
     files, from pickles.
     """
     pretrain(seed / "c.parquet", out)
-    dequantize(*quantize(torch.ones(64)))
-    base = checkpoint.load_model(seed / "base")
-    adapted = checkpoint.load_adapter(seed / "adapter", base, seed / "base").eval()
-    adapted(torch.zeros(1, 1, dtype=torch.int64))
+    compute.dequantize(*compute.quantize(torch.ones(64)))
+    ask(load_adapter(seed / "adapter", load_model(seed / "base"), seed / "base"))
+    ask(load_model(seed / "nf4"))
+    score(seed, seed / "irregular.parquet", seed / "control.parquet")
 
 
 def corpus(seed: Path, work: Path, choose: Choices) -> None:
@@ -119,17 +138,28 @@ def corpus(seed: Path, work: Path, choose: Choices) -> None:
     if choose.below(2):
         pretrain(path, work / "out")
     else:
-        out = work / "irregular.parquet", work / "control.parquet"
-        subsets.build({"subsets": seeds.SUBSETS}, path, seed / "verbs.csv", *out)
+        call(
+            "subsets",
+            given={"subsets": seeds.SUBSETS},
+            corpus=path,
+            verbs=seed / "verbs.csv",
+            irregular=work / "irregular.parquet",
+            control=work / "control.parquet",
+        )
 
 
 def subset(seed: Path, work: Path, choose: Choices) -> None:
     paths = [seed / "irregular.parquet", seed / "control.parquet"]
     which = choose.below(2)
     paths[which] = _spoil_table(paths[which], work, choose)
-    model = checkpoint.load_model(seed / "base").eval()
-    evaluate.score(model, evaluate.held_out_rows(*paths))
-    examples = train.tuning_examples(paths[0], "train")
+    score(seed, *paths)
+
+
+def score(seed: Path, irregular: Path, control: Path) -> None:
+    """What evaluating and tuning read of both subsets."""
+    model = compute.accelerate(load_model(seed / "base").eval())
+    evaluate.score_rows(model.score, subsets.read_held_out(irregular, control))
+    examples = data.completions(subsets.read_irregular(irregular, "train"))
     data.batch([t for t, _ in examples], model.config.vocab, [n for _, n in examples])
 
 
@@ -149,19 +179,17 @@ def _spoil_folder(seed: Path, work: Path, choose: Choices, weights: str, config:
 
 def model(seed: Path, work: Path, choose: Choices) -> None:
     folder = _spoil_folder(seed / "base", work, choose, "model.safetensors", "config.json")
-    loaded = checkpoint.load_model(folder).eval()
-    loaded(torch.zeros(1, 1, dtype=torch.int64))
+    ask(load_model(folder))
 
 
 def nf4(seed: Path, work: Path, choose: Choices) -> None:
     folder = _spoil_folder(seed / "nf4", work, choose, "model.safetensors", "config.json")
-    loaded = checkpoint.load_model(folder).eval()
-    loaded(torch.zeros(1, 1, dtype=torch.int64))
+    ask(load_model(folder))
 
 
 def quant_state(seed: Path, work: Path, choose: Choices) -> None:
     """The JSON that lies inside the NF4 file as a tensor of bytes."""
-    tensors = checkpoint.load_tensors(seed / "nf4" / "model.safetensors")
+    tensors = load_tensors(seed / "nf4" / "model.safetensors")
     name = choose.among(sorted(n for n in tensors if n.endswith("bitsandbytes__nf4")))
     text = bytes(tensors[name].tolist())
     if choose.below(2):
@@ -171,15 +199,14 @@ def quant_state(seed: Path, work: Path, choose: Choices) -> None:
     tensors[name] = torch.tensor(list(text), dtype=torch.uint8)
     out = work / "nf4"
     shutil.copytree(seed / "nf4", out)
-    checkpoint.save_tensors(out / "model.safetensors", tensors)
-    checkpoint.load_model(out).eval()(torch.zeros(1, 1, dtype=torch.int64))
+    save_tensors(out / "model.safetensors", tensors)
+    ask(load_model(out))
 
 
 def adapter(seed: Path, work: Path, choose: Choices) -> None:
     names = "adapter_model.safetensors", "adapter_config.json"
     folder = _spoil_folder(seed / "adapter", work, choose, *names)
-    loaded = checkpoint.load_adapter(folder, checkpoint.load_model(seed / "base"), seed / "base")
-    loaded.eval()(torch.zeros(1, 1, dtype=torch.int64))
+    ask(load_adapter(folder, load_model(seed / "base"), seed / "base"))
 
 
 Target = Callable[[Path, Path, Choices], None]

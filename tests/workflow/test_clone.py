@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from tiny_project import Project
+
+from tests.support.tiny_project import Project
 
 
 @pytest.fixture

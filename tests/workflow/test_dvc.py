@@ -6,24 +6,28 @@ import re
 
 import pytest
 import yaml
-from tiny_project import ROOT
 
-from minituner.commands import stages
-from minituner.workflow import sources
+from minituner.workflow import cli, sources
+from tests.support.tiny_project import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-# Rules whose subcommand has another name, and those that only gather files.
-COMMAND = {"train_full": "train", "qlora": "train"}
-GATHER = {"trained", "qlora_trained"}
-FILE = {"train_full": "train", "agreement": "evaluate", "summarize": "evaluate"} | {
-    "judge": "done",
-    "gate": "done",
-    "spectra": "weights",
-    "codes": "weights",
-    "completions": "page",
-    "report": "page",
-    "values": "docs",
+GATHER = {"trained", "qlora_trained"}  # rules that only gather files
+FILE = {
+    rule: path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "rules" / "experiment").glob("*.smk")
+    for rule in re.findall(r"(?m)^rule (\w+):", path.read_text(encoding="utf-8"))
 }
+
+
+def command(rule):
+    """The module of the subcommand that a rule runs."""
+    return cli.command(sources.COMMAND_OF_RULE.get(rule, rule))
+
+
+def sections(rule):
+    """The settings that a rule hands to its job."""
+    name = "FULL_SETTINGS" if rule == "train_full" else "SETTINGS"
+    return getattr(command(rule), name, ())
 
 
 def allowed(stage):
@@ -81,12 +85,12 @@ def test_a_stage_allows_each_rule_whose_outputs_it_owns(outputs):
 def test_a_stage_depends_on_the_sources_that_its_jobs_run(stage):
     rules = allowed(stage)[0]
     listed = [dep for dep in STAGES[stage]["deps"] if dep.startswith("minituner/")]
-    assert listed == sources.of(*(COMMAND.get(rule, rule) for rule in rules))
+    assert listed == sources.of(*(sources.COMMAND_OF_RULE.get(rule, rule) for rule in rules))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_its_rule_files(stage):
-    files = {f"rules/{FILE.get(rule, rule)}.smk" for rule in allowed(stage)[0]}
+    files = {FILE[rule] for rule in allowed(stage)[0]}
     listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".smk") or dep == "Snakefile"}
     assert listed == {"Snakefile", "rules/common.smk", *files}
 
@@ -94,8 +98,7 @@ def test_a_stage_depends_on_its_rule_files(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_settings_that_its_jobs_see(stage):
     rules, _ = allowed(stage)
-    commands = [rule if rule == "train_full" else COMMAND.get(rule, rule) for rule in rules]
-    seen = {section for command in commands for section in stages.SECTIONS.get(command, ())}
+    seen = {section for rule in rules for section in sections(rule)}
     listed = set(STAGES[stage].get("params", []))
     for section in seen:
         assert section in listed or section.partition(".")[0] in listed, section
@@ -111,7 +114,7 @@ def test_a_stage_depends_on_the_artifacts_that_its_jobs_read(finished, outputs):
         deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith(("data/", "results/"))]
         read = set()
         for rule in rules:
-            text = (ROOT / "rules" / f"{FILE.get(rule, rule)}.smk").read_text()
+            text = (ROOT / FILE[rule]).read_text(encoding="utf-8")
             read |= set(re.findall(r"rule (\w+)", text))
         for record in records(finished):
             if record["rule"] in rules:
@@ -148,7 +151,7 @@ def test_dvc_shows_metrics_plots_and_changed_settings(project):
 
 def test_an_experiment_runs_its_stages_and_leaves_both_tools_with_nothing_to_do(project):
     ran = project.run("dvc", "exp", "run", "-S", "definition_of_done.perplexity_drift=998").stdout
-    stages = {"report", "page", "values", "gate"}
+    stages = {"verdict", "page", "values", "gate"}
     assert set(re.findall("Running stage '(\\w+)'", ran)) == stages
     assert "998" in (project.root / "params.yaml").read_text()
     assert project.jobs() == {}

@@ -1,4 +1,4 @@
-"""pyproject.toml, requirements.lock and environment.yml name the same versions."""
+"""pyproject.toml, the locks and environment.yml name the same versions."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tiny_project import ROOT
+
+from tests.support.tiny_project import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DIRECT = [
@@ -28,8 +29,8 @@ def pins(lines):
     return found
 
 
-def lock(name="requirements.lock"):
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+def lock(name="base"):
+    lines = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8").splitlines()
     return pins(line for line in lines if line and not line.startswith("#"))
 
 
@@ -42,7 +43,7 @@ def test_the_lock_satisfies_what_pyproject_asks_for():
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_lock_of_an_extra_satisfies_it_and_pins_nothing_twice(extra):
-    locked = lock(f"requirements-{extra}.lock")
+    locked = lock(extra)
     for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
         version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: locked is {version}"
@@ -52,7 +53,7 @@ def test_the_lock_of_an_extra_satisfies_it_and_pins_nothing_twice(extra):
 def test_torch_is_pinned_exactly_and_without_a_build():
     (torch,) = [requirement for requirement in DIRECT if requirement.name == "torch"]
     assert str(torch.specifier) == f"=={lock()['torch']}"
-    assert "+" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "+" not in (ROOT / "requirements" / "base.lock").read_text(encoding="utf-8")
 
 
 def test_conda_users_get_the_same_pins():
@@ -73,8 +74,9 @@ def test_what_is_installed_here_is_what_the_lock_says():
 
 def test_no_registry_is_named():
     for name in (
-        "requirements.lock",
-        *(f"requirements-{extra}.lock" for extra in EXTRAS),
+        *(f"requirements/{name}.lock" for name in ("base", *EXTRAS)),
+        "requirements/install.mk",
+        "tests/Makefile",
         "environment.yml",
         "Makefile",
         "pyproject.toml",

@@ -1,7 +1,8 @@
 """The Spanish example, run by the project's own workflow in a folder of its own."""
 
 import pytest
-from tiny_project import ROOT, Project, copy_project
+
+from tests.support.tiny_project import ROOT, Project, copy_project
 
 EXAMPLE, MINE = "examples/spanish", "examples/mine"
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.browser import CHROMIUM, MISSING, Browser
+from tests.support.browser import CHROMIUM, MISSING, Browser
 
 SECTIONS = "done ablation forgetting verbs examples sizes nf4 rank provenance".split()
 

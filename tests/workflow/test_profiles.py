@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.tiny_project import ROOT
+from tests.support.tiny_project import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # On their own: all else waits for them.

@@ -88,7 +88,7 @@ CHANGES = {
     "a bar": (
         setting("definition_of_done", perplexity_drift=999),
         REPORTED,
-        {"report", "page", "values"},
+        {"verdict", "page", "values"},
     ),
     "a row of the templates": (
         drop_last_row("data/templates.csv"),
@@ -100,14 +100,46 @@ CHANGES = {
         ADAPTED,
         {"evaluate", "weights", "page"},
     ),
-    "plots.py": (
-        another_line("minituner/reporting/figures.py"),
+    "what all figures share": (
+        another_line("minituner/reporting/style.py"),
         {"spectra", "codes", *REPORTED},
-        {"weights", "report", "page", "gate"},
+        {"weights", "verdict", "page"},
+    ),
+    "the figures of the experiment": (
+        another_line("minituner/reporting/figures.py"),
+        REPORTED,
+        {"verdict"},
+    ),
+    "a compiled loop": (
+        another_line("minituner/compute/kernels/tiles.py"),
+        AFTER_BASE | {"base"},
+        {"base", "counts", "train", "qlora", "evaluate", "weights", "page"},
+    ),
+    "a help text": (
+        another_line("minituner/workflow/help.py"),
+        set(),
+        set(),
+    ),
+    "the help of a command": (
+        lambda project: project.edit(
+            "minituner/commands/plot.py", "draw the figures", "draw every figure"
+        ),
+        REPORTED,
+        {"verdict"},
+    ),
+    "a caption": (
+        another_line("report/ablation.rst"),
+        set(),
+        set(),
+    ),
+    "the page's template": (
+        another_line("report/page.html.j2"),
+        {"report"},
+        {"page"},
     ),
     "a rule's command": (
         lambda project: project.edit(
-            "rules/counts.smk", "--out {params.out}", "--out  {params.out}"
+            "rules/experiment/counts.smk", "--out results/counts", "--out  results/counts"
         ),
         {"counts", "values", "report"},
         {"counts"},
@@ -123,6 +155,15 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(project, name):
     assert project.stale_stages() == stages
 
 
+@pytest.mark.parametrize(
+    "name", ["a help text", "the help of a command", "a caption", "the page's template"]
+)
+def test_words_for_people_retrain_nothing(name):
+    _, rules, stages = CHANGES[name]
+    assert not rules & {"base", "quantize", *TUNED}
+    assert not stages & {"base", "train", "qlora"}
+
+
 def test_a_finished_project_runs_no_job(project):
     assert project.jobs() == {}
     assert project.stale_stages() == set()
@@ -131,7 +172,12 @@ def test_a_finished_project_runs_no_job(project):
 
 
 def test_a_newer_file_with_the_same_content_reruns_nothing(project):
-    for path in ("minituner/model.py", "data/verbs.csv", "params.yaml", "rules/train.smk"):
+    for path in (
+        "minituner/model.py",
+        "data/verbs.csv",
+        "params.yaml",
+        "rules/experiment/train.smk",
+    ):
         (project.root / path).touch()
     assert project.jobs() == {}
     assert project.stale_stages() == set()
@@ -154,7 +200,7 @@ def test_another_seed_only_adds_jobs(project):
         "values": 1,
         "gate": 1,
     }
-    assert project.stale_stages() == {"train", "qlora", "evaluate", "weights", "report", "page"}
+    assert project.stale_stages() == {"train", "qlora", "evaluate", "weights", "verdict", "page"}
 
 
 def test_another_rank_only_adds_jobs(project):
@@ -173,7 +219,7 @@ def test_another_rank_only_adds_jobs(project):
         "values": 1,
         "gate": 1,
     }
-    assert project.stale_stages() == {"counts", "train", "evaluate", "weights", "report", "page"}
+    assert project.stale_stages() == {"counts", "train", "evaluate", "weights", "verdict", "page"}
 
 
 def test_the_users_own_base_is_watched(project):

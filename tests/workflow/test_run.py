@@ -1,6 +1,10 @@
 """What a run prints and leaves, when it succeeds, when a bar is missed and when input is bad."""
 
+import re
+
 import pytest
+
+from minituner.workflow import cli
 
 
 def said(done):
@@ -79,10 +83,25 @@ def test_settings_given_on_the_command_line_are_checked_too(project):
 
 
 def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project):
-    from minituner.commands import stages
+    files = [path.read_text(encoding="utf-8") for path in (project.root / "rules").rglob("*.smk")]
+    rules = [rule for text in files for rule in re.split(r"(?m)^rule ", text)[1:]]
+    passed = set()
+    for rule in rules:
+        name = re.search(r"python -m minituner (\w+)", rule)
+        handed = re.findall(r'settings\("(\w+)"(?:, "(\w+)")?\)', rule)
+        if name and hasattr(cli.command(name[1]), "SETTINGS"):
+            ((command, sections),) = handed
+            assert command == name[1]
+            assert "--settings {params.settings:q}" in rule
+            passed.add((command, sections or "SETTINGS"))
+            assert hasattr(cli.command(command), sections or "SETTINGS")
+        else:
+            assert not handed
+    assert ("train", "SETTINGS") in passed and ("train", "FULL_SETTINGS") in passed
 
-    text = "".join(path.read_text() for path in (project.root / "rules").glob("*.smk"))
-    rules = "".join(text.split()).replace(",)", ")")
-    for command, sections in stages.SECTIONS.items():
-        named = ",".join(f'"{name}"' for name in sections)
-        assert f"settings({named})" in rules, command
+
+def test_what_every_rule_has_is_said_once(project):
+    """Each job has a log and a benchmark of its own, named after its rule and wildcards."""
+    logs = [path.relative_to(project.root / "logs") for path in (project.root / "logs").rglob("*")]
+    assert {"base.log", "train/rank1_seed0.log", "evaluate/base.log"} <= set(map(str, logs))
+    assert (project.root / "logs" / "benchmarks" / "train" / "rank1_seed0.tsv").is_file()

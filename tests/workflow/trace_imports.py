@@ -1,10 +1,12 @@
-"""As `sitecustomize`: each `python -m minituner` notes which of the package's modules it loaded."""
+"""As `sitecustomize`: each `python -m minituner` notes what it loaded, the heavy packages too."""
 
 import atexit
 import json
 import os
 import sys
 from pathlib import Path
+
+HEAVY = ("torch", "numba", "pandas", "pyarrow", "matplotlib")
 
 
 def _note():
@@ -15,7 +17,8 @@ def _note():
             for name, module in sys.modules.items()
             if name.partition(".")[0] == "minituner"
         }
-        record = {"command": sys.argv[1], "loaded": sorted(loaded)}
+        heavy = [name for name in HEAVY if name in sys.modules]
+        record = {"command": sys.argv[1], "loaded": sorted(loaded), "heavy": heavy}
         path = Path(os.environ["MINITUNER_TRACE"]) / f"{sys.argv[1]}-{os.getpid()}.json"
         path.write_text(json.dumps(record))
 

@@ -1,31 +1,13 @@
-"""What a block computes beside its Linears, compiled by numba: causal attention, and GELU.
+"""Causal attention over packed sequences, forward and backward.
 
-Every sum is taken in the order written, with a fused multiply-add only where `tile` asks for it,
-so all x86-64-v3 CPUs make the same bytes (see pinning.py). tests/test_block_kernels.py holds the
-results against PyTorch's operations.
+Every sum is taken in the order written, with a fused multiply-add only where `tile` asks for it.
 """
 
 import numpy as np
 
+from minituner.compute.kernels.exponential import exponential
 from minituner.compute.kernels.jit import ONE, compiled
 from minituner.compute.kernels.tiles import LANES, rounded, tile, transposed, turned_tile
-
-# Cephes' expf: ln 2 in two parts, the first exact in few bits, and e^r − 1 − r for |r| ≤ ln 2 / 2.
-LOG2_E, LN_2, LN_2_REST = map(np.float32, (1.44269504088896341, 0.693359375, -2.12194440e-4))
-SERIES = 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5
-P0, P1, P2, P3, P4, P5 = map(np.float32, SERIES)
-LOWEST, HALF = np.float32(-87), np.float32(0.5)  # e^−87 is near the least normal number
-
-
-@compiled
-def exponential(x):
-    """e^x for x ≤ 0 to 2 units in the last place, at least e^−87."""
-    x = LOWEST if x < LOWEST else x
-    n = np.floor(x * LOG2_E + HALF)
-    r = x - n * LN_2 - n * LN_2_REST
-    series = ((((P0 * r + P1) * r + P2) * r + P3) * r + P4) * r + P5
-    power = np.int32((np.int32(n) + 127) << 23).view(np.float32)
-    return (series * (r * r) + r + ONE) * power
 
 
 @compiled
@@ -99,7 +81,7 @@ def soften(scores, T, begin, top, total):
 def attend(q, k, v, heads, reads, lengths, first, y, tops):
     """Set y (n, C) to causal attention's output and tops (n, heads) to each query's highest score.
 
-    q, k and v are (n, C); reads, lengths and first are those of `packing.Packed`.
+    q, k and v are (n, C); reads, lengths and first are those of `sequences.Packed`.
     """
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
     for s in range(lengths.size):
@@ -173,21 +155,3 @@ def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q,
             add_head(for_q, rows, heads, h, transposed(by_query), ONE)
             add_head(for_k, rows, heads, h, by_key, scale)
             add_head(for_v, rows, heads, h, by_value, ONE)
-
-
-# The normal distribution's tail, Abramowitz & Stegun (1964), 7.1.26: to 7.5 × 10⁻⁸.
-TERMS = 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429
-A1, A2, A3, A4, A5 = (np.float32(term / 2) for term in TERMS)
-STEEPNESS, DENSITY = np.float32(0.3275911 / np.sqrt(2)), np.float32(1 / np.sqrt(2 * np.pi))
-
-
-@compiled
-def gelu(x, y, slope):
-    """Set y and slope to x Φ(x) and its derivative Φ(x) + x φ(x), all (n,)."""
-    for i in range(x.size):
-        t = ONE / (ONE + STEEPNESS * abs(x[i]))
-        bell = exponential(-HALF * x[i] * x[i])
-        tail = ((((A5 * t + A4) * t + A3) * t + A2) * t + A1) * t * bell
-        below = tail if x[i] < 0 else ONE - tail
-        y[i] = x[i] * below
-        slope[i] = below + x[i] * (DENSITY * bell)

@@ -1,7 +1,7 @@
 """A block's two sublayers, each compiled as one function: attention and MLP with their Linears.
 
-They make, in the same order, the products and sums that `numerics` makes one by one for the
-modules of `model.py`, so the bytes are the same; tests/test_fused.py holds both against each other.
+They make, in the same order, the products and sums that `compute/functions.py` makes one by one, so
+the bytes are the same.
 
 A layer is a tuple of its weight (out, in), bias (out,) or (0,), lora_A (r, in), lora_B (out, r) and
 scaling, with r = 0 where it has no adapter. Its gradients are a tuple of those by weight, lora_A
@@ -10,7 +10,8 @@ and lora_B, the first empty where the weight is frozen.
 
 import numpy as np
 
-from minituner.compute.kernels.attention import attend, attend_backward, gelu
+from minituner.compute.kernels.attention import attend, attend_backward
+from minituner.compute.kernels.gelu import gelu
 from minituner.compute.kernels.jit import ONE, compiled
 from minituner.compute.kernels.tiles import add_over_rows, low_rank, low_rank_backward, product
 

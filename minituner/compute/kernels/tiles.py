@@ -1,8 +1,7 @@
 """Products of float32 matrices by tiles that stay in registers, the same bytes on every CPU.
 
 Each sum is taken in the order of its terms by fused multiply-adds, so all x86-64-v3 CPUs make the
-same bytes, and so does every shape of tile. tests/test_tiles.py holds the results against PyTorch's
-products.
+same bytes, and so does every shape of tile.
 """
 
 from collections.abc import Callable
@@ -24,8 +23,8 @@ def _tile(rows: int, vectors: int, turned: bool = False) -> Callable:
 
     def typed(typing, out, i, c, left, right, first, last, *plus):
         index, vector = types.intp, ir.VectorType(ir.FloatType(), LANES)
-        given = types.StarArgTuple(plus)
-        signature = types.void(out, index, index, left, right, index, index, given)
+        plus_type = types.StarArgTuple(plus)
+        signature = types.void(out, index, index, left, right, index, index, plus_type)
 
         def generate(context, builder, signature, arguments):
             out, i, c, left, right, first, last, start = arguments
@@ -151,13 +150,13 @@ def product(left, right, row, out):
     for start in range(0, c, width):
         start = max(min(start, c - width), 0)
         copy_columns(right[:, start : start + width], columns)
-        part, rest = whole[:, start : start + width], added[start : start + width]
+        part, row_part = whole[:, start : start + width], added[start : start + width]
         for i in range(0, n, high):
             i = max(min(i, n - high), 0)
             if width == LANES:
-                tile(part, i, 0, left, columns, 0, left.shape[1], rest)
+                tile(part, i, 0, left, columns, 0, left.shape[1], row_part)
             else:
-                wide_tile(part, i, 0, left, columns, 0, left.shape[1], rest)
+                wide_tile(part, i, 0, left, columns, 0, left.shape[1], row_part)
     if whole.size > out.size:
         out[:] = whole[:n, :c]
 

@@ -1,0 +1,15 @@
+"""`minituner environment`: what results recorded now were made with."""
+
+import argparse
+import json
+
+HELP = "write down packages, CPU and numerics mode"
+PATHS = ("out",)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write it as JSON, for later comparisons."""
+    from minituner.foundation import storage
+    from minituner.workflow import provenance
+
+    storage.write_text(args.out, json.dumps(provenance.made_with(), indent=2) + "\n")

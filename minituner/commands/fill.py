@@ -1,0 +1,19 @@
+"""`minituner fill`: write the figures that pages quote into README and docs/."""
+
+import argparse
+from pathlib import Path
+
+HELP = "write those figures into README and docs/"
+PATHS = ("values",)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--check", action="store_true", help="only say what is out of date")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Bring every page up to date, or with `--check` only print what is stale."""
+    from minituner.reporting import fill
+
+    fill.fill_pages(args.values, Path(), args.check)

@@ -1,0 +1,40 @@
+"""`minituner plot`: the ablation, the gain against forgetting, and the training curves."""
+
+import argparse
+
+HELP = "draw the figures"
+SETTINGS = ("definition_of_done", "sweep")
+PATHS = ("evaluate", "train", "base", "out")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write `ablation`, `pareto` and `curves`, each as PNG and SVG."""
+    import pandas as pd
+
+    from minituner.checkpoints import names, runs
+    from minituner.foundation import parquet, progress, storage
+    from minituner.reporting import figures, style
+    from minituner.workflow import settings
+
+    chosen = settings.load(args.settings, *SETTINGS)
+    sweep, bars = chosen["sweep"], chosen["definition_of_done"]
+    source = args.evaluate / "summary.parquet"
+    summary = parquet.read_frame(source)
+    base_bytes = names.file_bytes(args.base)
+    ranks, seed = sorted(sweep["ranks"]), sweep["seeds"][0]
+    sizes = pd.DataFrame(
+        {"rank": r, "ratio": names.file_bytes(args.train / f"lora_r{r}_s{seed}") / base_bytes}
+        for r in ranks
+    )
+    curves = {
+        run: pd.read_csv(storage.reading(args.train / run / names.CURVE_FILE))
+        for run in [*runs.lora_runs(sweep), *runs.full_runs(sweep)]
+    }
+    with style.applied():
+        drawn = {
+            "ablation": figures.ablation(summary, sizes, sweep, bars),
+            "pareto": figures.pareto(summary, sweep, bars),
+            "curves": figures.curves(curves, sweep),
+        }
+        for name in progress.bar(drawn, "drawing", "figures"):
+            style.save(drawn[name], args.out / name, source)

@@ -1,0 +1,17 @@
+"""`minituner throughput`: what a sweep at scale takes on a cluster."""
+
+import argparse
+
+HELP = "work out what a sweep at scale takes"
+PATHS = ("benchmarks", "overhead", "rules", "out")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from minituner.foundation import environment, storage
+
+    environment.find_checkout()
+    from benchmarks import throughput
+
+    page = throughput.page(args.benchmarks, storage.read_json(args.overhead), args.rules)
+    storage.write_text(args.out, page)

@@ -1,0 +1,21 @@
+"""`minituner values`: the figures that README and docs/ quote."""
+
+import argparse
+
+HELP = "collect the figures that the pages quote"
+SETTINGS = ("definition_of_done",)
+PATHS = ("results", "out")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the values, and the hashes of the figures that pages show, as JSON."""
+    from minituner.foundation import storage
+    from minituner.reporting import values
+    from minituner.workflow import settings
+
+    bars = settings.load(args.settings, *SETTINGS)["definition_of_done"]
+    figures = {
+        name: storage.sha256(storage.reading(args.results / name)) for name in values.FIGURES
+    }
+    content = {"figures": figures, "values": values.collect(bars, args.results)}
+    storage.write_json(args.out, content)

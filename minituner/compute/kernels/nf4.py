@@ -1,0 +1,100 @@
+"""NF4's loops: quantize, dequantize, and products with a weight that is unpacked a strip at a time.
+
+So a wide weight is never in floats whole. The bytes are those of PyTorch's operations in nf4.py and
+of unpacking the weight first.
+"""
+
+import numpy as np
+
+from minituner.compute.kernels.jit import ONE, compiled
+from minituner.compute.kernels.tiles import HIGH, WIDE, copy_columns, padded, wide_tile
+
+STRIP = 32  # columns unpacked at a time, a part of one block; the rows are WIDE
+
+
+@compiled
+def quantize(flat, blocksize, midpoints, least, packed, absmax):
+    """Set packed (n / 2,) and absmax (blocks,) to the NF4 form of flat (n,), whole blocks.
+
+    A block with a NaN in it gets an absmax of NaN.
+    """
+    scaled, codes = np.empty(blocksize, np.float32), np.empty(blocksize, np.uint8)
+    for b in range(absmax.size):
+        block = flat[b * blocksize : (b + 1) * blocksize]
+        largest, undefined = np.float32(0), 0
+        for x in block:
+            largest = max(abs(x), largest)
+            undefined += x != x
+        absmax[b] = np.float32(np.nan) if undefined else largest
+        factor = ONE / max(largest, least)
+        for i in range(blocksize):
+            scaled[i], codes[i] = block[i] * factor, 0
+        for midpoint in midpoints:
+            for i in range(blocksize):
+                codes[i] += np.uint8(scaled[i] > midpoint)
+        pairs = packed[b * blocksize // 2 : (b + 1) * blocksize // 2]
+        for i in range(pairs.size):
+            pairs[i] = (codes[2 * i] << np.uint8(4)) | codes[2 * i + 1]
+
+
+@compiled
+def dequantize(packed, blocksize, code, scales, flat):
+    """Set flat (n,), whole blocks, to the weights in packed (n / 2,) and scales (blocks,)."""
+    table = np.empty(16, np.float32)
+    for b in range(scales.size):
+        for c in range(16):
+            table[c] = code[c] * scales[b]
+        pairs = packed[b * blocksize // 2 : (b + 1) * blocksize // 2]
+        block = flat[b * blocksize : (b + 1) * blocksize]
+        for i in range(pairs.size):
+            block[2 * i] = table[pairs[i] >> 4]
+            block[2 * i + 1] = table[pairs[i] & 15]
+
+
+@compiled
+def product(x, packed, blocksize, code, scales, row, out):
+    """Set out (n, out) to x (n, in) Wᵀ + row (out,), for W (out, in), out whole tiles."""
+    n, into = x.shape
+    # The symbols lie along the vectors, so that W's rows are read as they are unpacked.
+    columns = np.zeros(((n + WIDE - 1) // WIDE, into, WIDE), np.float32)
+    for p in range(columns.shape[0]):
+        copy_columns(x[p * WIDE : (p + 1) * WIDE].T, columns[p])
+    weight, part = np.empty((WIDE, into), np.float32), np.empty((WIDE, WIDE), np.float32)
+    for o in range(0, out.shape[1], WIDE):
+        start, stop = o * into, (o + WIDE) * into
+        codes, strip_scales = (
+            packed[start // 2 : stop // 2],
+            scales[start // blocksize : stop // blocksize],
+        )
+        dequantize(codes, blocksize, code, strip_scales, weight.reshape(-1))
+        for p in range(columns.shape[0]):
+            for i in range(0, WIDE, HIGH):
+                wide_tile(part, i, 0, weight, columns[p], 0, into)
+            for t in range(p * WIDE, min((p + 1) * WIDE, n)):
+                for i in range(WIDE):
+                    out[t, o + i] = part[i, t - p * WIDE] + row[o + i]
+
+
+@compiled
+def product_backward(grad, packed, blocksize, code, scales, for_x):
+    """Set for_x (n, in) to grad (n, out) W, for W (out, in), rows of whole blocks."""
+    n, into = for_x.shape
+    left, whole = padded(grad, HIGH, 0), padded(for_x, HIGH, 0)
+    weight = np.empty((STRIP // WIDE, grad.shape[1], WIDE), np.float32)
+    table = np.empty(16, np.float32)
+    for c in range(0, into, STRIP):
+        for o in range(grad.shape[1]):
+            start = o * into + c
+            for i in range(16):
+                table[i] = code[i] * scales[start // blocksize]
+            for p in range(weight.shape[0]):
+                first, line = (start + p * WIDE) // 2, weight[p, o]
+                pairs = packed[first : first + WIDE // 2]
+                for i in range(WIDE // 2):
+                    line[2 * i], line[2 * i + 1] = table[pairs[i] >> 4], table[pairs[i] & 15]
+        for p in range(weight.shape[0]):
+            part = whole[:, c + p * WIDE : c + (p + 1) * WIDE]
+            for i in range(0, n, HIGH):
+                wide_tile(part, max(min(i, n - HIGH), 0), 0, left, weight[p], 0, grad.shape[1])
+    if whole.size > for_x.size:
+        for_x[:] = whole[:n]

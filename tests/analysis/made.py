@@ -1,0 +1,63 @@
+"""Made evaluations: rows of scored sentences, and the settings of a small study."""
+
+import pyarrow as pa
+
+from minituner.foundation import parquet
+
+BOOTSTRAP = {"bootstrap": 400, "confidence": 0.95, "seed": 0}
+STUDY = {
+    "science": {
+        "ranks": [1, 2],
+        "learning_rates": [0.001, 0.002],
+        "full_learning_rates": [0.0001],
+        "examples": [3],
+        "accuracy": 0.5,
+    },
+    "evaluate": {"bootstrap": 50, "confidence": 0.95, "seed": 0},
+    "tuning": {
+        "steps": 2,
+        "batch_size": 4,
+        "shards": 1,
+        "learning_rate": 0.001,
+        "warmup": 1,
+        "eval_every": 2,
+    },
+    "lora": {"target_modules": ["q_proj", "v_proj"], "alpha": 4, "dropout": 0.0},
+    "subsets": {"train": 4},
+    "definition_of_done": {"accuracy_gain": 0.1, "perplexity_drift": 0.05},
+}
+
+
+def scored(chosen, frames=None, nats=30.0):
+    """An evaluation: irregular test and validation rows, and control ones of `nats` a sentence."""
+    rows = []
+    for split in ("val", "test"):
+        for i, hit in enumerate(chosen):
+            frame = frames[i] if frames else f"f{i}"
+            for kind, tense in (("irregular", "past_simple"), ("control", "past_simple")):
+                rows.append(
+                    {
+                        "id": f"{split}-{kind}-{i}",
+                        "set": kind,
+                        "split": split,
+                        "probe": False,
+                        "frame": f"{split}-{frame}",
+                        "verb_lemma": "go" if kind == "irregular" else "walk",
+                        "tense": tense,
+                        "chosen": bool(hit),
+                        "exact": bool(hit),
+                        "margin": 1.0 if hit else -1.0,
+                        "form_nats": 2.0,
+                        "form_symbols": 5,
+                        "sentence_nats": nats,
+                        "sentence_symbols": 30,
+                    }
+                )
+    return rows
+
+
+def write_runs(folder, **runs):
+    """Each run's rows as `NAME.parquet`; their paths."""
+    for name, rows in runs.items():
+        parquet.write_table(folder / f"{name}.parquet", pa.Table.from_pylist(rows))
+    return sorted(folder.glob("*.parquet"))

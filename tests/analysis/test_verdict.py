@@ -1,0 +1,153 @@
+"""The gate fails for each criterion alone, and the adapter is chosen without a look at the test."""
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from minituner.foundation import parquet, storage
+from minituner.foundation.errors import UserError
+from minituner.reporting import style
+from tests.support.command import call
+
+BARS = {"accuracy_gain": 0.1, "perplexity_drift": 0.05, "adapter_ratio": 0.01, "agreement": 1.25}
+SETTINGS = {"definition_of_done": BARS, "sweep": {"ranks": [1, 2], "seeds": [0, 1]}}
+
+
+def row(unit, metric, split, value, spread=0.01):
+    seeds = 0 if "_s" in unit else 2
+    fields = {"unit": unit, "metric": metric, "split": split, "seeds": seeds}
+    return fields | {"value": value, "low": value - spread, "high": value + spread}
+
+
+def summary_rows(gain=0.5, drift=0.02):
+    """Rank 1, seed 1 has the largest margin on validation; on test everything is equal."""
+    rows = []
+    for rank in (1, 2):
+        for unit in (f"lora_r{rank}_s0", f"lora_r{rank}_s1", f"lora_r{rank}", f"qlora_r{rank}"):
+            for split in ("val", "test"):
+                rows.append(row(unit, "accuracy_gain", split, gain))
+                rows.append(row(unit, "perplexity_drift", split, drift))
+                best = split == "val" and unit.endswith("s1")
+                rows.append(row(unit, "margin", split, 5.0 + best + rank))
+                rows.append(row(unit, "accuracy", split, 0.9))
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A results folder that meets every criterion with rank 1."""
+    write_summary(tmp_path, summary_rows())
+    agreement = [None, "lora_r1_s0", "lora_r1_s1"]
+    parquet.write_table(
+        tmp_path / "evaluate" / "agreement.parquet",
+        {"adapter": agreement, "mean_abs": [0.1, 0.11, 0.11]},
+    )
+    memory = {"method": ["lora", "qlora"], "rank": [1, 1], "weights_bytes_measured": [800, 200]}
+    parquet.write_table(tmp_path / "memory" / "memory.parquet", memory)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"x" * 100_000)
+    for rank, size in ((1, 900), (2, 1100)):
+        for seed in (0, 1):
+            folder = tmp_path / "train" / f"lora_r{rank}_s{seed}"
+            folder.mkdir(parents=True)
+            (folder / "adapter_model.safetensors").write_bytes(b"x" * size)
+    draw(tmp_path)
+    return tmp_path
+
+
+def write_summary(folder, table):
+    parquet.write_frame(folder / "evaluate" / "summary.parquet", table)
+
+
+def draw(folder):
+    source = folder / "evaluate" / "summary.parquet"
+    style.save(Figure(figsize=(1, 1)), folder / "ablation", source)
+
+
+def judged(results):
+    call("judge", given=SETTINGS, results=results, out=results)
+    return storage.read_json(results / "definition_of_done.json")
+
+
+def missed(results):
+    return [c["criterion"][0] for c in judged(results)["criteria"] if not c["met"]]
+
+
+def test_the_metrics_that_dvc_shows_are_the_judged_figures_at_their_pessimistic_ends(results):
+    judged(results)
+    metrics = storage.read_json(results / "metrics.json")
+    assert metrics["criteria_met"] == 5
+    assert metrics["accuracy_gain_low"] == pytest.approx(0.49)
+    assert metrics["perplexity_drift_high"] == pytest.approx(0.03)
+    assert metrics["adapter_ratio"] < 0.01 and metrics["agreement"] == pytest.approx(1.1)
+
+
+def test_all_bars_met_opens_the_gate(results):
+    assert missed(results) == []
+    call("gate", judged=results / "definition_of_done.json", out=results / "gate.txt")
+    assert "all 5 criteria met by lora_r1_s1" in (results / "gate.txt").read_text()
+
+
+def test_the_choice_is_made_on_validation_among_small_adapters(results):
+    # Rank 2 has the larger margin but too large a file.
+    assert judged(results)["adapter"]["adapter"] == "lora_r1_s1"
+
+
+@pytest.mark.parametrize(("criterion", "change"), [("1", {"gain": 0.105}), ("2", {"drift": 0.045})])
+def test_the_pessimistic_end_counts_not_the_mean(results, criterion, change):
+    write_summary(results, summary_rows(**change))
+    draw(results)
+    assert missed(results) == [criterion]
+
+
+def test_a_rank_that_fails_over_seeds_fails_even_if_the_chosen_seed_is_lucky(results):
+    table = summary_rows()
+    chosen = table["unit"].eq("lora_r1") & table["metric"].eq("accuracy_gain")
+    table.loc[chosen & table["split"].eq("test"), "low"] = 0.05
+    write_summary(results, table)
+    draw(results)
+    assert missed(results) == ["1"]
+
+
+def test_a_missing_plot_and_one_of_another_run_fail(results):
+    write_summary(results, summary_rows(gain=0.6))
+    assert missed(results) == ["3"]
+    (results / "ablation.png").write_bytes(b"no picture")
+    assert missed(results) == ["3"]
+    (results / "ablation.png").unlink()
+    assert missed(results) == ["3"]
+
+
+def test_disagreement_beyond_the_quantization_error_fails(results):
+    path = results / "evaluate" / "agreement.parquet"
+    adapters = [None, "lora_r1_s0", "lora_r1_s1"]
+    parquet.write_table(path, {"adapter": adapters, "mean_abs": [0.1, 0.1, 0.126]})
+    assert missed(results) == ["4"]
+
+
+def test_no_memory_saved_fails(results):
+    memory = {"method": ["lora", "qlora"], "rank": [1, 1], "weights_bytes_measured": [800, 800]}
+    parquet.write_table(results / "memory" / "memory.parquet", memory)
+    assert missed(results) == ["4"]
+
+
+def test_no_qlora_run_of_the_judged_adapter_fails(results):
+    path = results / "evaluate" / "agreement.parquet"
+    parquet.write_table(path, {"adapter": [None, "lora_r1_s0"], "mean_abs": [0.1, 0.1]})
+    assert missed(results) == ["4"]
+
+
+def test_too_large_an_adapter_fails_when_no_smaller_one_exists(results):
+    for folder in (results / "train").iterdir():
+        (folder / "adapter_model.safetensors").write_bytes(b"x" * 1000)
+    assert missed(results) == ["5"]
+
+
+def test_a_missed_bar_is_named_with_its_figure_and_leaves_no_gate_file(results):
+    write_summary(results, summary_rows(drift=0.2))
+    draw(results)
+    judged(results)
+    with pytest.raises(UserError, match=r"criterion 2 control perplexity drift: \+20\.00 %"):
+        call("gate", judged=results / "definition_of_done.json", out=results / "gate.txt")
+    assert not (results / "gate.txt").exists()
+    assert "**NO**" in (results / "definition_of_done.md").read_text()

@@ -1,0 +1,153 @@
+"""Settings: what is accepted, and the one line that each mistake gets."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minituner.foundation.errors import UserError
+from minituner.workflow import settings
+from tests.support.tiny_project import ROOT
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def message(function, *args):
+    with pytest.raises(UserError) as caught:
+        function(*args)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_projects_own_settings_are_valid(config):
+    settings.validate(config)
+    assert settings.load("params.yaml") == config
+
+
+def test_every_setting_is_required_and_no_other_is_known(config):
+    for section, values in config.items():
+        for key in [None, *(values if isinstance(values, dict) else ())]:
+            spoilt = copy.deepcopy(config)
+            field = section if key is None else f"{section}.{key}"
+            if key is None:
+                del spoilt[section]
+            else:
+                del spoilt[section][key]
+            assert message(settings.validate, spoilt).startswith(f"params.yaml: {field}: missing")
+    assert "corpus.nosie: unknown key; did you mean noise?" in message(
+        settings.validate, config | {"corpus": config["corpus"] | {"nosie": {}}}
+    )
+
+
+@pytest.mark.parametrize(
+    "section, key, value, expected",
+    [
+        ("sweep", "ranks", [0], "sweep.ranks[0]: 0 is too small; use at least 1"),
+        ("sweep", "ranks", [1, 65], "sweep.ranks[1]: rank 65 is above the layer's width"),
+        ("sweep", "ranks", [1, 1], "sweep.ranks: [1, 1] holds a value twice"),
+        ("sweep", "ranks", [], "sweep.ranks: [] has the wrong length; give minimum 1"),
+        ("sweep", "ranks", [1.0], "sweep.ranks[0]: 1.0 is not of type integer"),
+        ("sweep", "seeds", [True], "sweep.seeds[0]: true is not of type integer"),
+        ("lora", "alpha", float("nan"), "lora.alpha: NaN is not of type number"),
+        ("lora", "alpha", float("inf"), "lora.alpha: Infinity is not of type number"),
+        ("sweep", "ranks", [1.5], "sweep.ranks[0]: 1.5 is not of type integer"),
+        ("sweep", "qlora_ranks", [3], "sweep.qlora_ranks[0]: rank 3 is not in sweep.ranks"),
+        ("sweep", "seeds", [-1], "sweep.seeds[0]: -1 is too small; use at least 0"),
+        ("sweep", "seeds", 3, "sweep.seeds: 3 is not of type array"),
+        ("tuning", "learning_rate", "1e-3", 'tuning.learning_rate: "1e-3" is text, not of type'),
+        ("tuning", "learning_rate", 0, "tuning.learning_rate: 0 is too small; use more than 0"),
+        ("lora", "dropout", 1, "lora.dropout: 1 is too large; use less than 1"),
+        ("lora", "target_modules", ["q_prj"], "did you mean q_proj?"),
+        ("nf4", "blocksize", 63, "nf4.blocksize: 63 is not known; choose among 64, 128"),
+        ("nf4", "double_quant", "yes", 'nf4.double_quant: "yes" is not of type boolean'),
+        ("model", "n_head", 5, "model.n_head: 5 does not divide model.d_model = 64"),
+        ("corpus", "verbs", "data/none.csv", "corpus.verbs: no such file: data/none.csv"),
+        ("corpus", "file", "data/own/none.csv", "corpus.file: no such file: data/own/none.csv"),
+        ("corpus", "file", "mine.csv", "corpus.file: "),
+        ("base", "checkpoint", "/tmp/mine", "base.checkpoint: "),
+        ("base", "checkpoint", "checkpoints/none", "base.checkpoint: no such file: checkpoints/"),
+        ("corpus", "splits", {"train": 0.5, "val": 0.1, "test": 0.1}, "corpus.splits: sum to 0.7"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_field_and_remedy(config, section, key, value, expected):
+    config[section][key] = value
+    text = message(settings.validate, config)
+    assert text.startswith("params.yaml: ") and expected in text and "; " in text
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("lora: [", "line 1, column 8: not valid YAML"),
+        ("lora:\n  r: 1\nlora: {}\n", "line 3: lora: given twice"),
+        ("", "top level: null is not a section of keys"),
+        ("- 1\n", "top level: [1] is not a section of keys"),
+        ("lora: \t3\n\tx: 4", "not valid YAML"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_line(tmp_path, text, expected):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    said = message(settings.load, path)
+    assert said.startswith(f"{path}: ") and expected in said
+
+
+def test_a_missing_or_binary_file_is_named(tmp_path):
+    assert "no such file" in message(settings.load, tmp_path / "none.yaml")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in message(settings.load, tmp_path / "binary")
+
+
+def test_a_stage_sees_its_sections_and_nothing_else(config):
+    inline = json.dumps(config)
+    assert settings.load(inline, "lora", "sweep.ranks") == {
+        "lora": config["lora"],
+        "sweep": {"ranks": config["sweep"]["ranks"]},
+    }
+    assert settings.load("params.yaml", "full") == {"full": config["full"]}
+
+
+@pytest.mark.parametrize("section", ["tuning", "sweep.seeds", "sweep"])
+def test_a_section_that_a_stage_needs_and_did_not_get_is_named(section):
+    said = message(settings.load, '{"sweep": {"ranks": [1], "qlora_ranks": [1]}}', section)
+    assert said.startswith("--settings: ") and "missing" in said
+
+
+def test_inline_sections_are_checked_like_the_file():
+    assert "lora.alpha: -1 is too small" in message(
+        settings.load,
+        '{"lora": {"target_modules": ["q_proj"], "alpha": -1, "dropout": 0}}',
+        "lora",
+    )
+    assert "not valid JSON" in message(settings.load, "{lora}", "lora")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=8,
+    ),
+    st.data(),
+)
+def test_no_value_anywhere_gets_more_than_one_line(value, data):
+    config = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    section = data.draw(st.sampled_from(sorted(config)))
+    key = data.draw(st.sampled_from(sorted(config[section])))
+    config[section][key] = value
+    try:
+        settings.validate(config)
+    except UserError as error:
+        assert "\n" not in str(error)
