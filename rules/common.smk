@@ -88,5 +88,5 @@ def models(names):
 
 
 def programs(folder):
-    """The files of a benchmark."""
-    return sorted(map(str, Path("benchmarks", folder).glob("*.py")))
+    """The files of a benchmark or a study."""
+    return sorted(map(str, Path(folder).glob("*.py")))

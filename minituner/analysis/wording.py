@@ -55,13 +55,6 @@ LEVELS = {
     "perplexity_drift": DRIFT,
     "form_perplexity_drift": DRIFT._replace(digits=1),
 }
-# Metrics and differences of them as the studies say them: (name in a sentence, format).
-STUDIED = {
-    "accuracy": ("accuracy", GAIN._replace(digits=2)),
-    "margin": ("log-odds margin", NATS._replace(unit=" nats")),
-    "drift": ("control perplexity", DRIFT),
-    "control_accuracy": ("control accuracy", GAIN._replace(digits=2)),
-}
 
 
 def typographic(text: str) -> str:

@@ -1,9 +1,8 @@
-"""`minituner agreement`: how far logits move when the base below an adapter is quantized."""
+"""Compare LoRA on the NF4 base with LoRA on the base."""
 
 import argparse
 from pathlib import Path
 
-HELP = "compare LoRA on the NF4 base with LoRA on the base"
 PATHS = ("base", "nf4", "irregular", "control", "out")
 
 

@@ -1,4 +1,4 @@
-"""`minituner base`: pretrain MiniGPT on the corpus as it is written, mistakes included."""
+"""Pretrain MiniGPT on the corpus."""
 
 import argparse
 from collections import defaultdict
@@ -11,7 +11,6 @@ from minituner.foundation.text import positive
 if TYPE_CHECKING:
     from minituner.model import MiniGPT
 
-HELP = "pretrain MiniGPT on the corpus"
 SETTINGS = ("model", "base")
 PATHS = ("corpus", "out")
 

@@ -1,8 +1,7 @@
-"""`minituner codes`: which of NF4's 16 codes the base's weights take."""
+"""Count NF4's codes."""
 
 import argparse
 
-HELP = "count NF4's codes"
 PATHS = ("base", "nf4", "out")
 
 

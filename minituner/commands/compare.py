@@ -1,9 +1,8 @@
-"""`minituner compare`: two runs held against each other, with intervals."""
+"""Hold two runs against each other, with intervals."""
 
 import argparse
 from pathlib import Path
 
-HELP = "hold two runs against each other, with intervals"
 EXAMPLES = """\
 minituner compare base lora_r1_s0     two runs
 minituner compare lora_r1 qlora_r1    two ranks, all seeds

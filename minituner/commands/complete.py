@@ -1,9 +1,8 @@
-"""`minituner complete`: let models go on with a sentence, side by side."""
+"""Let models go on with a sentence."""
 
 import argparse
 from pathlib import Path
 
-HELP = "let models go on with a sentence"
 EXAMPLES = """\
 minituner complete "yesterday she "        over all verbs
 minituner complete "go: yesterday she "    with the verb in front, as in the corpus"""

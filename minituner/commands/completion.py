@@ -1,4 +1,4 @@
-"""`minituner completion`: a script that completes commands in a shell."""
+"""Print a script that completes commands in your shell."""
 
 import argparse
 
@@ -7,7 +7,6 @@ SHELLS = {
     "zsh": "minituner completion zsh > ~/.zfunc/_minituner   # a folder of $fpath",
     "tcsh": "minituner completion tcsh > ~/.minituner.tcsh   # and source it in ~/.tcshrc",
 }
-HELP = "print a script that completes commands in your shell"
 EXAMPLES = "\n".join(SHELLS.values())
 
 

@@ -1,8 +1,7 @@
-"""`minituner completions`: prompts continued by the base, the judged adapter and QLoRA."""
+"""Continue example prompts."""
 
 import argparse
 
-HELP = "continue example prompts"
 SETTINGS = ("sweep",)
 PATHS = ("results", "irregular", "control", "out")
 

@@ -1,8 +1,7 @@
-"""`minituner conjugate`: ask models for a form, side by side."""
+"""Ask models for a form: base, adapter and QLoRA side by side."""
 
 import argparse
 
-HELP = "ask models for a form: base, adapter and QLoRA side by side"
 EXAMPLES = """\
 minituner conjugate go --tense past_simple --subject she
 minituner conjugate eat --tense past_participle --run base --run full_s0"""

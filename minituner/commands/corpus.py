@@ -1,9 +1,8 @@
-"""`minituner corpus`: from verbs.csv and templates.csv, or a file of sentences, to the corpus."""
+"""Generate the learner corpus."""
 
 import argparse
 from pathlib import Path
 
-HELP = "generate the learner corpus"
 SETTINGS = ("corpus",)
 PATHS = ("out",)
 

@@ -1,4 +1,4 @@
-"""`minituner counts`: parameters and bytes by formula, of the base or of any transformer."""
+"""Count parameters and bytes by formula."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 from minituner.foundation.text import positive
 
-HELP = "count parameters and bytes by formula"
 SETTINGS = ("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks")
 
 

@@ -1,9 +1,8 @@
-"""`minituner environment`: what results recorded now were made with."""
+"""Write down packages, CPU and numerics mode."""
 
 import argparse
 import json
 
-HELP = "write down packages, CPU and numerics mode"
 PATHS = ("out",)
 
 

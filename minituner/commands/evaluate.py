@@ -1,9 +1,8 @@
-"""`minituner evaluate`: one run's scores on the held-out frames, a row a sentence."""
+"""Score one run on held-out frames."""
 
 import argparse
 from pathlib import Path
 
-HELP = "score one run on held-out frames"
 PATHS = ("base", "irregular", "control", "out")
 
 

@@ -1,9 +1,8 @@
-"""`minituner fill`: write the figures that pages quote into README and docs/."""
+"""Write those figures into README and docs/."""
 
 import argparse
 from pathlib import Path
 
-HELP = "write those figures into README and docs/"
 PATHS = ("values",)
 
 

@@ -1,11 +1,10 @@
-"""`minituner gate`: fail, naming criterion and figure, unless the Definition of Done is met."""
+"""Fail if a criterion is missed."""
 
 import argparse
 
 from minituner.foundation import storage
 from minituner.foundation.errors import UserError
 
-HELP = "fail if a criterion is missed"
 PATHS = ("judged", "out")
 
 

@@ -1,8 +1,7 @@
-"""`minituner judge`: the results held against the Definition of Done, met or not."""
+"""Judge the results by the definition of done."""
 
 import argparse
 
-HELP = "judge the results by the definition of done"
 SETTINGS = ("definition_of_done", "sweep")
 PATHS = ("results", "out")
 

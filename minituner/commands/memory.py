@@ -1,8 +1,7 @@
-"""`minituner memory`: what a real training step holds, beside the formula's figures."""
+"""Measure a step's memory."""
 
 import argparse
 
-HELP = "measure a step's memory"
 SETTINGS = ("lora", "tuning.batch_size", "sweep.qlora_ranks")
 PATHS = ("base", "nf4", "irregular", "out")
 

@@ -1,8 +1,7 @@
-"""`minituner merge`: an adapter merged into its base, one float model that needs no LoRA code."""
+"""Merge an adapter into its base."""
 
 import argparse
 
-HELP = "merge an adapter into its base"
 PATHS = ("base", "adapter", "out")
 SEQUENCES = 8  # of random symbols, on which the logits before and after are compared
 

@@ -1,8 +1,7 @@
-"""`minituner plot`: the ablation, the gain against forgetting, and the training curves."""
+"""Draw the figures."""
 
 import argparse
 
-HELP = "draw the figures"
 SETTINGS = ("definition_of_done", "sweep")
 PATHS = ("evaluate", "train", "base", "out")
 

@@ -1,9 +1,7 @@
-"""`minituner provenance`: the way from a result back to the corpus."""
+"""Show what a result came from."""
 
 import argparse
 from pathlib import Path
-
-HELP = "show what a result came from"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,7 @@
-"""`minituner quantize`: the base with its Linears packed in NF4."""
+"""Store the base in NF4."""
 
 import argparse
 
-HELP = "store the base in NF4"
 SETTINGS = ("nf4",)
 PATHS = ("base", "out")
 

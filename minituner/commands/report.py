@@ -1,8 +1,7 @@
-"""`minituner report`: the one page that shows it all."""
+"""Write the page."""
 
 import argparse
 
-HELP = "write the page"
 # What the page shows, and so is made again for.
 SETTINGS = (
     "corpus",

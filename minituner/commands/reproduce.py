@@ -1,8 +1,7 @@
-"""`minituner reproduce`: hold a rebuilt project against the recorded one."""
+"""Hold a rebuilt project against the recorded one."""
 
 import argparse
 
-HELP = "hold a rebuilt project against the recorded one"
 PATHS = ("recorded", "made")
 
 

@@ -1,9 +1,8 @@
-"""`minituner scaling`: peak memory against model size, from the steps that were measured."""
+"""Draw what the steps measured."""
 
 import argparse
 from pathlib import Path
 
-HELP = "draw what the steps measured"
 PATHS = ("out", "page")
 
 

@@ -1,8 +1,7 @@
-"""`minituner showcase`: a run's results written into its README."""
+"""Write a run's results between the markers of a page."""
 
 import argparse
 
-HELP = "write a run's results between the markers of a page"
 PATHS = ("results", "page")
 
 

@@ -1,9 +1,8 @@
-"""`minituner spectra`: singular values of what adapters learned, and the first one alone."""
+"""Decompose what the adapters learned."""
 
 import argparse
 from pathlib import Path
 
-HELP = "decompose what the adapters learned"
 PATHS = ("base", "irregular", "evaluate", "out")
 
 

@@ -1,8 +1,7 @@
-"""`minituner step`: one real LoRA or QLoRA step at any shape, and what it held."""
+"""Measure one step at any shape."""
 
 import argparse
 
-HELP = "measure one step at any shape"
 PATHS = ("out",)
 
 

@@ -1,9 +1,8 @@
-"""`minituner studies`: what the further studies found, with one figure."""
+"""Write what the studies found."""
 
 import argparse
 from pathlib import Path
 
-HELP = "write what the studies found"
 SETTINGS = ("science", "evaluate", "tuning.learning_rate", "subsets.train", "definition_of_done")
 PATHS = ("out", "page")
 
@@ -15,17 +14,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write `findings.parquet` to `--out`, and the page with its figure."""
-    from minituner.analysis import studies
-    from minituner.foundation import parquet, storage
-    from minituner.reporting import study_figures, style
-    from minituner.reporting.study_page import as_markdown
+    from minituner.foundation import environment, parquet, storage
+    from minituner.reporting import style
     from minituner.workflow import settings
 
+    environment.find_checkout()
+    from studies import answers, figure, page
+
     chosen = settings.load(args.settings, *SETTINGS)
-    scored = studies.Runs(args.runs, chosen["evaluate"])
-    table, sentences = studies.answers(scored, chosen)
+    scored = answers.Runs(args.runs, chosen["evaluate"])
+    table, sentences = answers.answers(scored, chosen)
     source = args.out / "findings.parquet"
     parquet.write_frame(source, table)
-    storage.write_text(args.page, as_markdown(table, sentences, len(scored.seeds), chosen))
+    storage.write_text(args.page, page.as_markdown(table, sentences, len(scored.seeds), chosen))
     with style.applied():
-        style.save(study_figures.draw(table, chosen), args.page.with_suffix(""), source)
+        style.save(figure.draw(table, chosen), args.page.with_suffix(""), source)

@@ -1,8 +1,7 @@
-"""`minituner study`: every variant of the further studies, tuned and scored with one seed."""
+"""Tune and score every variant of the studies with one seed."""
 
 import argparse
 
-HELP = "tune and score every variant of the studies with one seed"
 SETTINGS = ("science", "lora", "tuning")
 PATHS = ("base", "nf4", "irregular", "control", "out")
 
@@ -17,11 +16,13 @@ def run(args: argparse.Namespace) -> None:
     import pyarrow as pa
 
     from minituner import compute
-    from minituner.analysis import variants
     from minituner.checkpoints.models import load_model
     from minituner.corpus import subsets
-    from minituner.foundation import parquet
+    from minituner.foundation import environment, parquet
     from minituner.workflow import settings
+
+    environment.find_checkout()
+    from studies import variants
 
     compute.pin()
     chosen = settings.load(args.settings, *SETTINGS)

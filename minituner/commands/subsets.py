@@ -1,9 +1,8 @@
-"""`minituner subsets`: the two test beds that are drawn from the corpus."""
+"""Draw the irregular-verb subset and the regular-verb control set."""
 
 import argparse
 from pathlib import Path
 
-HELP = "draw the irregular-verb subset and the regular-verb control set"
 SETTINGS = ("subsets",)
 PATHS = ("corpus", "irregular", "control")
 

@@ -1,9 +1,8 @@
-"""`minituner summarize`: from one row a sentence to one row a number, with intervals."""
+"""Summarize all runs, with intervals."""
 
 import argparse
 from pathlib import Path
 
-HELP = "summarize all runs, with intervals"
 SETTINGS = ("evaluate",)
 PATHS = ("out",)
 

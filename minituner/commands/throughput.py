@@ -1,8 +1,7 @@
-"""`minituner throughput`: what a sweep at scale takes on a cluster."""
+"""Work out what a sweep at scale takes."""
 
 import argparse
 
-HELP = "work out what a sweep at scale takes"
 PATHS = ("benchmarks", "overhead", "rules", "out")
 
 

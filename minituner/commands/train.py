@@ -1,11 +1,10 @@
-"""`minituner train`: tune one run on correct irregular forms."""
+"""Tune one run."""
 
 import argparse
 
 from minituner.foundation.errors import UserError
 from minituner.foundation.text import positive
 
-HELP = "tune one run"
 SETTINGS = ("lora", "tuning")
 # Full fine-tuning has a learning rate of its own.
 FULL_SETTINGS = (

@@ -1,8 +1,6 @@
-"""`minituner validate`: check the settings."""
+"""Check the settings."""
 
 import argparse
-
-HELP = "check the settings"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

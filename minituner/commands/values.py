@@ -1,8 +1,7 @@
-"""`minituner values`: the figures that README and docs/ quote."""
+"""Collect the figures that the pages quote."""
 
 import argparse
 
-HELP = "collect the figures that the pages quote"
 SETTINGS = ("definition_of_done",)
 PATHS = ("results", "out")
 

@@ -36,6 +36,12 @@ def command(name: str) -> ModuleType:
     return importlib.import_module(f"minituner.commands.{name}")
 
 
+def help_of(name: str) -> str:
+    """A subcommand's help: the first sentence of its file, as help is written."""
+    text = command(name).__doc__.partition("\n")[0].rstrip(".")
+    return text[0].lower() + text[1:]
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line, like every other error."""
@@ -53,7 +59,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         from minituner.workflow import help
 
         names = help.in_groups(names)
-        parser.format_help = lambda: help.explanation({n: command(n).HELP for n in names})
+        parser.format_help = lambda: help.explanation({name: help_of(name) for name in names})
     for name in names:
         _add(subparsers, name, command(name))
     return parser
@@ -64,8 +70,8 @@ def _add(subparsers: argparse._SubParsersAction, name: str, module: ModuleType) 
     examples = getattr(module, "EXAMPLES", "")
     sub = subparsers.add_parser(
         name,
-        help=module.HELP,
-        description=module.HELP,
+        help=help_of(name),
+        description=help_of(name),
         epilog=examples and f"examples:\n{textwrap.indent(examples, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

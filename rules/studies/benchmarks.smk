@@ -13,7 +13,7 @@ rule benchmarks:
         base=model("results/base"),
         irregular=IRREGULAR,
         control=CONTROL,
-        programs=programs("performance"),
+        programs=programs("benchmarks/performance"),
         sources=sources("train", "evaluate"),
     output:
         multiext("results/performance/", "repetitions.parquet", "performance.parquet"),
@@ -32,7 +32,7 @@ rule growth:
     input:
         base=model("results/base"),
         irregular=IRREGULAR,
-        programs=programs("growth"),
+        programs=programs("benchmarks/growth"),
         sources=sources("train", "evaluate"),
     output:
         table="results/performance/growth.parquet",
@@ -49,7 +49,7 @@ rule growth:
 rule parity:
     """Hold LoRA and NF4 against PEFT and bitsandbytes (`make peers`)."""
     input:
-        comparisons=programs("parity"),
+        comparisons=programs("benchmarks/parity"),
         sources=sources("train"),
     output:
         "docs/parity.md",
@@ -63,7 +63,7 @@ rule parity:
 rule reproducibility:
     """Build a tiny project under many conditions and compare every byte."""
     input:
-        variations=programs("reproducibility"),
+        variations=programs("benchmarks/reproducibility"),
         sources=sorted(map(str, Path("minituner").rglob("*.py"))),
     output:
         "docs/variations.md",
@@ -78,7 +78,7 @@ rule reproducibility:
 rule scale_overhead:
     """Measure what executors add to a job, on a Slurm started for it (`make slurm`, root)."""
     input:
-        benchmark=programs("cluster"),
+        benchmark=programs("benchmarks/cluster"),
     output:
         "results/scale/overhead.json",
     threads: ALONE

@@ -4,7 +4,7 @@ SHAPES = ["minigpt", "gpt2", "gpt2-medium", "tinyllama-1.1b", "openllama-3b", "l
 rule scaling_step:
     """Take one real step at a shape and note the process's peak of memory."""
     input:
-        programs=programs("memory_scaling"),
+        programs=programs("benchmarks/memory_scaling"),
         sources=sources("step"),
     output:
         "results/memory_scaling/{shape}_{method}.json",
@@ -27,7 +27,7 @@ rule memory_scaling:
         steps=expand(
             "results/memory_scaling/{shape}_{method}.json", shape=SHAPES, method=["lora", "qlora"]
         ),
-        programs=programs("memory_scaling"),
+        programs=programs("benchmarks/memory_scaling"),
         sources=sources("scaling"),
     output:
         multiext("results/memory_scaling/memory_scaling", ".parquet", ".csv"),

@@ -5,6 +5,7 @@ rule study:
         nf4=model("results/nf4"),
         irregular=IRREGULAR,
         control=CONTROL,
+        programs=programs("studies"),
         sources=sources("study"),
     output:
         "results/science/s{seed}.parquet",
@@ -22,6 +23,7 @@ rule science:
     """Write what the further studies found, with one figure; not part of `all`."""
     input:
         runs=expand("results/science/s{seed}.parquet", seed=SWEEP["seeds"]),
+        programs=programs("studies"),
         sources=sources("studies"),
     output:
         "results/science/findings.parquet",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from minituner.analysis.wording import LEVELS, SHARES, STUDIED, Format, label, typographic
+from minituner.analysis.wording import LEVELS, SHARES, Format, label, typographic
 from minituner.foundation.errors import UserError
+from studies.answers import STUDIED
 
 
 @pytest.mark.parametrize(

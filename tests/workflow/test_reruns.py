@@ -122,7 +122,7 @@ CHANGES = {
     ),
     "the help of a command": (
         lambda project: project.edit(
-            "minituner/commands/plot.py", "draw the figures", "draw every figure"
+            "minituner/commands/plot.py", "Draw the figures.", "Draw every figure."
         ),
         REPORTED,
         {"verdict"},

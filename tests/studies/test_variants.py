@@ -5,9 +5,9 @@ import json
 import pytest
 
 from minituner import train
-from minituner.analysis import variants
 from minituner.foundation import parquet
 from minituner.workflow import cli
+from studies import variants
 from tests.analysis.made import STUDY
 from tests.support.command import call
 from tests.support.runs import NF4

@@ -4,9 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from minituner.analysis.studies import STUDIES, interval
-from minituner.analysis.wording import STUDIED
 from minituner.reporting import markdown
+from studies.answers import STUDIED, STUDIES, interval
 
 
 def as_markdown(

@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from minituner.analysis import studies, variants
 from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
+from studies import answers, variants
 from tests.analysis.made import STUDY
 from tests.support.command import call
 
@@ -22,7 +22,7 @@ from tests.support.command import call
     ],
 )
 def test_a_sentence_claims_a_difference_only_if_its_interval_leaves_zero_out(low, high, said):
-    assert studies.told({"metric": "accuracy", "value": 0.1, "low": low, "high": high}) == said
+    assert answers.told({"metric": "accuracy", "value": 0.1, "low": low, "high": high}) == said
 
 
 def scored(folder, seed, right):
@@ -59,7 +59,7 @@ def scored(folder, seed, right):
 )
 def test_the_sentence_of_a_study_follows_its_numbers(tmp_path, right, said):
     paths = [scored(tmp_path, seed, right) for seed in range(2)]
-    _, sentence = studies.leave_one_out(studies.Runs(paths, STUDY["evaluate"]), STUDY)
+    _, sentence = answers.leave_one_out(answers.Runs(paths, STUDY["evaluate"]), STUDY)
     assert said in sentence
 
 
@@ -67,7 +67,7 @@ def test_the_page_has_every_study_with_its_numbers(tmp_path):
     paths = [scored(tmp_path, seed, {"base": 0.1}) for seed in range(2)]
     call("studies", given=STUDY, runs=paths, out=tmp_path, page=tmp_path / "science.md")
     page = (tmp_path / "science.md").read_text()
-    assert page.count("\n## ") == len(studies.STUDIES) and "nan" not in page
+    assert page.count("\n## ") == len(answers.STUDIES) and "nan" not in page
     assert (tmp_path / "science.png").stat().st_size > 10_000
     table = parquet.read_frame(tmp_path / "findings.parquet")
     assert (table["low"] <= table["high"]).all() and set(table["seeds"]) == {2}
@@ -78,4 +78,4 @@ def test_scores_of_other_sentences_are_refused(tmp_path):
     table = parquet.read_table(paths[1])
     parquet.write_table(paths[1], table.set_column(1, "id", pa.array(["x"] * len(table))))
     with pytest.raises(UserError, match="scored other sentences"):
-        studies.Runs(paths, STUDY["evaluate"])
+        answers.Runs(paths, STUDY["evaluate"])

@@ -13,10 +13,17 @@ import pandas as pd
 
 from minituner.analysis.bootstrap import ends, over_seeds, resampled
 from minituner.analysis.metrics import drift, scoped
-from minituner.analysis.wording import STUDIED
+from minituner.analysis.wording import DRIFT, GAIN, NATS
 from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 
+# Metrics, and differences of them: (name in a sentence, format).
+STUDIED = {
+    "accuracy": ("accuracy", GAIN._replace(digits=2)),
+    "margin": ("log-odds margin", NATS._replace(unit=" nats")),
+    "drift": ("control perplexity", DRIFT),
+    "control_accuracy": ("control accuracy", GAIN._replace(digits=2)),
+}
 COLUMNS = ["study", "item", "against", "metric", "split", "seeds", "value", "low", "high"]
 
 
