@@ -19,23 +19,6 @@ MADE_FROM = {
 }
 VERBS = {key: path for key, path in MADE_FROM.items() if key == "verbs"}
 CORPUS, IRREGULAR, CONTROL = (f"data/{name}.parquet" for name in ("corpus", "irregular", "control"))
-SCORES = expand("results/evaluate/{name}.parquet", name=["summary", "per_verb", "agreement"])
-FIGURE_NAMES = [
-    "ablation",
-    "pareto",
-    "curves",
-]
-FIGURES = expand("results/{name}.{kind}", name=FIGURE_NAMES, kind=["png", "svg"])
-TABLES = expand(
-    "results/{name}/{name}.{kind}", name=["counts", "memory"], kind=["parquet", "csv", "md"]
-)
-REPORTS = [
-    *FIGURES,
-    *TABLES,
-    "results/definition_of_done.md",
-    "results/values.json",
-    "results/report.html",
-]
 
 
 def settings(command, sections="SETTINGS"):

@@ -156,8 +156,10 @@ def _run(args: argparse.Namespace) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         return _fail_of_system(error)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's
+    except (MemoryError, RuntimeError, ImportError) as error:
+        # torch's own words, and the loader's for a library that finds no room.
+        words = ("allocate memory", "failed to map segment")
+        if not isinstance(error, MemoryError) and not any(word in str(error) for word in words):
             raise
         return _fail("out of memory; close other programs or lower the model's or batch's size", 2)
     except KeyboardInterrupt:

@@ -1,3 +1,6 @@
+SCORES = expand("results/evaluate/{name}.parquet", name=["summary", "per_verb", "agreement"])
+
+
 rule evaluate:
     """Score one run on the held-out frames, one row a sentence."""
     input:

@@ -1,3 +1,11 @@
+FIGURE_NAMES = [
+    "ablation",
+    "pareto",
+    "curves",
+]
+FIGURES = expand("results/{name}.{kind}", name=FIGURE_NAMES, kind=["png", "svg"])
+
+
 rule plot:
     """Draw the ablation, the gain against forgetting, and the training curves."""
     input:
@@ -38,6 +46,18 @@ rule judge:
     shell:
         "python -m minituner judge --settings {params.settings:q} --results results"
         " --out results --log {log}"
+
+
+TABLES = expand(
+    "results/{name}/{name}.{kind}", name=["counts", "memory"], kind=["parquet", "csv", "md"]
+)
+REPORTS = [
+    *FIGURES,
+    *TABLES,
+    "results/definition_of_done.md",
+    "results/values.json",
+    "results/report.html",
+]
 
 
 rule gate:

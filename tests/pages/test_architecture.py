@@ -30,7 +30,7 @@ def apply(project, example):
             assert before.count(f"{step['line']}\n") == 1, step["line"]
             text = before.replace(f"{step['line']}\n", f"{step['line']}\n{step['text']}")
         else:
-            text = before + step["text"]
+            text = before + ("\n\n" if before else "") + step["text"]
         path.write_text(text, encoding="utf-8")
 
 
