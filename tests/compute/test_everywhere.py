@@ -80,9 +80,9 @@ def native():
     return lines
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def emulated(native):
-    """A process an emulated CPU, all started before the first test since they take a minute.
+    """A process an emulated CPU, all started at once, since each takes minutes.
 
     After the native run, which leaves the compiled loops on disk: compiling takes long under qemu.
     """
@@ -106,6 +106,7 @@ def test_without_the_pins_the_bytes_do_differ(native):
     assert hashes(start(MINITUNER_NUMERICS="unrestricted"), pinned=False) != native
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cpu", CPUS)
 def test_another_cpu_trains_the_same_bytes(native, emulated, cpu):
     if cpu not in emulated:

@@ -34,7 +34,7 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture
-def ledger(finished):
+def recorded(finished):
     """SHA-256 of each artifact of the finished project, as `dvc.lock` has it committed."""
     return hashes(finished.root)
 
@@ -90,12 +90,12 @@ def end(process):
     return process.communicate()[0]
 
 
-def finish(project, ledger):
-    """The next `snakemake all` ends with the ledger's bytes and leaves nothing to do.
+def finish(project, recorded):
+    """The next `snakemake all` ends with the recorded bytes and leaves nothing to do.
 
     `trained` comes first: Snakemake does not miss an adapter if what was made of it is there.
     """
     project.run("snakemake", "trained")
     project.run("snakemake", "all")
-    assert hashes(project.root) == ledger
+    assert hashes(project.root) == recorded
     assert project.jobs() == {}

@@ -80,7 +80,7 @@ def read(cli, reader, out):
 
 
 @pytest.mark.slow
-def test_a_damaged_result_that_snakemake_sees_is_named_and_made_again(project, ledger, saw):
+def test_a_damaged_result_that_snakemake_sees_is_named_and_made_again(project, recorded, saw):
     """With a new time of change, as an editor or a failed copy leaves it."""
     path = project.root / "results/train/lora_r2_s0/adapter_model.safetensors"
     path.write_bytes(truncate(path.read_bytes()))
@@ -91,7 +91,7 @@ def test_a_damaged_result_that_snakemake_sees_is_named_and_made_again(project, l
     assert f"delete it and make it again with `snakemake {name}`" in done.stdout
     path.unlink()
     project.run("snakemake", name)
-    finish(project, ledger)
+    finish(project, recorded)
     saw("replaced file", "a result in place", "named with a remedy that works")
 
 

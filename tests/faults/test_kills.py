@@ -85,8 +85,8 @@ def hashes_of(folder):
         pytest.param(MOMENTS, ["data/*.parquet", "results/**/*"], "all", marks=pytest.mark.slow),
     ],
 )
-def test_snakemake_killed_at_random_moments_finishes_with_the_ledgers_bytes(
-    project, ledger, saw, moments, lost, target
+def test_snakemake_killed_at_random_moments_finishes_with_the_recorded_bytes(
+    project, recorded, saw, moments, lost, target
 ):
     remove(project, *lost)
     locked = 0
@@ -102,12 +102,12 @@ def test_snakemake_killed_at_random_moments_finishes_with_the_ledgers_bytes(
             project.run("snakemake", "--unlock")
             locked += 1
         end(process)
-    finish(project, ledger)
+    finish(project, recorded)
     assert not list((project.root / "results").rglob(".*.tmp"))
     saw(
         "kill -9",
         f"Snakemake making `{target}`, {moments} random moments in a row",
-        "its lock is named with `--unlock`; then `snakemake all` ends with the ledger's bytes",
+        "its lock is named with `--unlock`; then `snakemake all` ends with the recorded bytes",
     )
 
 
@@ -121,7 +121,7 @@ def test_snakemake_killed_at_random_moments_finishes_with_the_ledgers_bytes(
     ],
 )
 def test_a_signal_ends_the_run_within_five_seconds_and_keeps_the_checkpoint(
-    project, name, whom, ledger, saw
+    project, name, whom, recorded, saw
 ):
     project.set("base", steps=10_000_000, eval_every=5)
     kept = project.root / "results" / ".resume" / "base.safetensors"
@@ -161,7 +161,7 @@ def training(project):
     raise AssertionError("no training job")
 
 
-def test_two_at_once_do_not_disturb_each_other(project, ledger, saw):
+def test_two_at_once_do_not_disturb_each_other(project, recorded, saw):
     remove(project, "results/ablation.png")
     first = start(project, "snakemake", "all")
     try:
@@ -175,7 +175,7 @@ def test_two_at_once_do_not_disturb_each_other(project, ledger, saw):
         assert first.wait(300) == 0
     finally:
         end(first)
-    assert hashes(project.root) == ledger
+    assert hashes(project.root) == recorded
     assert project.jobs() == {}
     saw(
         "two `snakemake all` at once", "in one folder", "the second is refused; the first ends well"

@@ -13,7 +13,7 @@ from tests.faults.conftest import end, finish, remove, start, wait_for
 DAY = 86_400
 
 
-def test_a_clock_set_back_is_named_and_its_remedy_works(project, ledger, saw):
+def test_a_clock_set_back_is_named_and_its_remedy_works(project, recorded, saw):
     """All of the past lies a day in the future."""
     for path in project.root.rglob("*"):
         if path.is_file() and ".git" not in path.parts:
@@ -29,7 +29,7 @@ def test_a_clock_set_back_is_named_and_its_remedy_works(project, ledger, saw):
     again = {"summarize", "plot", "judge", "values", "completions", "report", "gate"}
     assert set(project.jobs()) == again
     project.set("evaluate", bootstrap=20)
-    finish(project, ledger)
+    finish(project, recorded)
     saw("clock set back", "by a day, between two runs", "named with a remedy that works")
 
 
@@ -65,7 +65,7 @@ class Cgroup:
                 time.sleep(0.05)
 
 
-def test_a_job_killed_for_want_of_memory_is_tried_again(project, ledger, saw):
+def test_a_job_killed_for_want_of_memory_is_tried_again(project, recorded, saw):
     remove(project, "results/train/lora_r1_s0/*")
     target = "results/train/lora_r1_s0/adapter_model.safetensors"
     with Cgroup() as group:
@@ -81,7 +81,7 @@ def test_a_job_killed_for_want_of_memory_is_tried_again(project, ledger, saw):
             end(process)
     assert process.returncode == 0, output
     assert "Trying to restart job" in output
-    finish(project, ledger)
+    finish(project, recorded)
     saw("out of memory", "a job killed by the kernel", "retried by `--retries`; the same bytes")
 
 

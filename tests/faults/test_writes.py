@@ -71,7 +71,7 @@ def test_a_full_disk_is_one_line_with_the_remedy(small_disk, project, capsys, mo
     )
 
 
-def test_a_workflow_on_a_full_disk_goes_on_once_there_is_space(project, ledger, saw):
+def test_a_workflow_on_a_full_disk_goes_on_once_there_is_space(project, recorded, saw):
     folder = project.root / "results" / "train" / "lora_r2_s0"
     remove(project, "results/train/lora_r2_s0/*")
     mounted(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], folder)
@@ -82,7 +82,7 @@ def test_a_workflow_on_a_full_disk_goes_on_once_there_is_space(project, ledger, 
         assert "No space left on device; free some space and run again" in done.stdout
     finally:
         subprocess.run(["umount", folder], check=True)
-    finish(project, ledger)
+    finish(project, recorded)
     saw("full disk", "during `snakemake all`", "one line; once space is free, the same bytes")
 
 

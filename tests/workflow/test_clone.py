@@ -7,13 +7,13 @@ import pytest
 from tests.support.tiny_project import Project
 
 
-@pytest.fixture
-def store(finished, tmp_path):
-    """A store into which the finished project was pushed."""
-    shutil.copytree(finished.root, tmp_path / "origin", symlinks=True)
-    origin = Project(tmp_path / "origin")
-    origin.make("push", f"REMOTE={tmp_path / 'store'}")
-    return tmp_path / "store"
+@pytest.fixture(scope="module")
+def store(finished, tmp_path_factory):
+    """A store into which the finished project was pushed; tests only read it."""
+    root = tmp_path_factory.mktemp("pushed")
+    shutil.copytree(finished.root, root / "origin", symlinks=True)
+    Project(root / "origin").make("push", f"REMOTE={root / 'store'}")
+    return root / "store"
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.tiny_project import ROOT, Project, copy_project
 
+pytestmark = pytest.mark.long
+
 EXAMPLE, MINE = "examples/spanish", "examples/mine"
 
 

@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from benchmarks.reproducibility.__main__ import commands, compare, make_template, tracked
 from benchmarks.reproducibility.variations import FAKETIME, UNSHARE, Variation, build
 
@@ -17,6 +19,7 @@ ELSEWHERE = {
 }
 
 
+@pytest.mark.long
 def test_a_build_under_other_conditions_has_the_same_bytes(finished, tmp_path):
     make_template(tmp_path / "template")
     user = UNSHARE if shutil.which("unshare") else ()

@@ -114,7 +114,7 @@ def attend(q, k, v, heads, reads, lengths, first, y, tops):
 
 @compiled
 def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q, for_k, for_v):
-    """Add to the gradients by q, k and v what follows from grad, that by y; all (n, C)."""
+    """Add to for_q, for_k and for_v, (n, C), the gradients by q, k and v; grad is that by y."""
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
     for s in range(lengths.size):
         rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES

@@ -202,7 +202,7 @@ def low_rank(y, x, A, B, scale, inner, out):
 
 @compiled
 def low_rank_backward(grad, x, inner, A, B, scale, for_x, for_A, for_B):
-    """Set for_x, unless it is empty, and add to for_A and for_B, given grad, that by out."""
+    """Set for_x, unless it is empty, and add to for_A and for_B; grad is the gradient by out."""
     nothing, by_inner = np.empty(0, np.float32), np.empty_like(inner)
     product(grad, B, nothing, by_inner)
     if for_x.size:
