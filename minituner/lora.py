@@ -10,6 +10,7 @@ trained: r·(in + out) numbers instead of in·out.
 import math
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -45,17 +46,12 @@ class LoRALinear(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        widest = min(base.in_features, base.out_features)
-        if not 1 <= r <= widest:
-            raise ValueError(f"rank {r} is outside 1 … {widest}, the layer's smaller side")
-        if not (math.isfinite(alpha) and alpha > 0):
-            raise ValueError(f"alpha {alpha} is not a positive number")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout {dropout} is outside 0 ≤ p < 1")
+        check_update(base, r, alpha, dropout)
         self.base = base
         self.rank, self.alpha, self.dropout = r, alpha, dropout
         self.scaling = alpha / r
         self.merged = False
+        self._merged: list[torch.Tensor] = []  # the A and B that were merged
         device = next(iter(base.parameters()), torch.empty(0)).device
         self.lora_A = nn.Parameter(torch.empty(r, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, r, device=device))
@@ -80,7 +76,8 @@ class LoRALinear(nn.Module):
         if self.merged:
             return y
         x = F.dropout(x, self.dropout, self.training)
-        return y + self.scaling * F.linear(F.linear(x, self.lora_A), self.lora_B)
+        A, B = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
+        return y + self.scaling * F.linear(F.linear(x, A), B)
 
     def delta_weight(self) -> torch.Tensor:
         """(α/r) B A, the update as one (out, in) matrix of rank at most r."""
@@ -89,6 +86,8 @@ class LoRALinear(nn.Module):
     @torch.no_grad()
     def merge_(self) -> "LoRALinear":
         """Add the update to the base's weight, so that inference costs one matrix product again.
+
+        A merged layer has no state to save or load: the update would be counted twice.
 
         Raises:
             UserError: on a 4-bit base, where rounding to 16 values would swallow the update.
@@ -99,21 +98,52 @@ class LoRALinear(nn.Module):
                 "use qlora.merged_float_linear() to merge into the dequantized weights"
             )
         if not self.merged:
+            self._merged = [self.lora_A.detach().clone(), self.lora_B.detach().clone()]
             self.base.weight += self.delta_weight()
             self.merged = True
         return self
 
     @torch.no_grad()
     def unmerge_(self) -> "LoRALinear":
-        """Take the update out of the base's weight again, exact but for float rounding."""
+        """Take what was merged out of the base's weight again, exact but for float rounding."""
         if self.merged:
-            self.base.weight -= self.delta_weight()
-            self.merged = False
+            A, B = self._merged
+            self.base.weight -= self.scaling * (B @ A)
+            self.merged, self._merged = False, []
         return self
+
+    def _save_to_state_dict(self, *arguments: Any) -> None:
+        self._refuse_merged("state_dict")
+        super()._save_to_state_dict(*arguments)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._refuse_merged("load_state_dict")
+        super()._load_from_state_dict(*arguments)
+
+    def _refuse_merged(self, what: str) -> None:
+        if self.merged:
+            raise UserError(
+                f"{what}: a layer's update is merged into its base; unmerge_() it first"
+            )
 
     def extra_repr(self) -> str:
         """What printing the module adds."""
         return f"rank={self.rank}, alpha={self.alpha}, scaling={self.scaling:g}"
+
+
+def check_update(base: nn.Module, r: int, alpha: float, dropout: float) -> None:
+    """Refuse an update that a layer cannot have.
+
+    Raises:
+        ValueError: for a rank, alpha or dropout outside its range.
+    """
+    widest = min(base.in_features, base.out_features)
+    if not 1 <= r <= widest:
+        raise ValueError(f"rank {r} is outside 1 … {widest}, the layer's smaller side")
+    if not (math.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"alpha {alpha} is not a positive number")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout {dropout} is outside 0 ≤ p < 1")
 
 
 def matching_linears(model: nn.Module, target_modules: Iterable[str] | str) -> list[str]:
@@ -165,10 +195,9 @@ def wrap_minigpt_with_lora(
 
     Raises:
         UserError: if a target matches no Linear, or the model is wrapped already.
+        ValueError: for a rank, alpha or dropout outside its range. The model is as it was then.
     """
-    if any(isinstance(module, LoRALinear) for module in model.modules()):
-        raise UserError("wrap: the model carries LoRA layers already; load a fresh base first")
-    chosen = matching_linears(model, target_modules)
+    chosen = check_wrap(model, r, alpha, target_modules, dropout)
     model.requires_grad_(False)
     for name in chosen:
         parent, _, child = name.rpartition(".")
@@ -176,6 +205,23 @@ def wrap_minigpt_with_lora(
         layer = LoRALinear(getattr(owner, child), r, alpha, dropout, generator=generator)
         setattr(owner, child, layer)
     return model
+
+
+def check_wrap(
+    model: nn.Module, r: int, alpha: float, target_modules: Iterable[str] | str, dropout: float
+) -> list[str]:
+    """Names of the Linears that a wrap would replace, after checking that it can.
+
+    Raises:
+        UserError: if a target matches no Linear, or the model is wrapped already.
+        ValueError: for a rank, alpha or dropout outside its range.
+    """
+    if any(isinstance(module, LoRALinear) for module in model.modules()):
+        raise UserError("wrap: the model carries LoRA layers already; load a fresh base first")
+    chosen = matching_linears(model, target_modules)
+    for name in chosen:
+        check_update(model.get_submodule(name), r, alpha, dropout)
+    return chosen
 
 
 def lora_layers(model: nn.Module) -> dict[str, LoRALinear]:
@@ -198,8 +244,11 @@ def load_lora_state_dict(
     """Copy an adapter into a wrapped model, after checking every tensor; returns the model.
 
     Raises:
-        UserError: naming a tensor that is missing, superfluous, wrongly shaped or not finite.
+        UserError: naming a tensor that is missing, superfluous, wrongly shaped or not finite, or
+            if the model's updates are merged.
     """
+    if any(layer.merged for layer in lora_layers(model).values()):
+        raise UserError(f"{source}: the model's updates are merged; unmerge_() its layers first")
     expected = lora_state_dict(model)
     for name in expected.keys() - state.keys():
         raise UserError(f"{source}: {name}: missing; the file belongs to other target_modules")

@@ -5,7 +5,8 @@ becomes the nearest of 16 code values: quantiles of a normal distribution, since
 nearly normal (section 3). Two codes share a byte, the first in the high nibble. With double
 quantization the absmax values are themselves stored in 8 bits (section 3, "Double Quantization").
 
-The numbers are those of bitsandbytes, to the last bit.
+The numbers are those of bitsandbytes, to the last bit; only double quantization's mean is not,
+which there depends on the CPU.
 """
 
 import dataclasses
@@ -27,21 +28,31 @@ LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
 ZERO = 7  # the code of the value 0
 
 
+def evenly(first: float, last: float, n: int) -> torch.Tensor:
+    """`torch.linspace`, float32, as it is with fused multiply-adds; without them it differs."""
+    ends = torch.tensor([first, last], dtype=torch.float32, device="cpu")
+    (low, high), step = ends.double(), ((ends[1] - ends[0]) / (n - 1)).double()
+    i = torch.arange(n, dtype=torch.float64, device="cpu")
+    return torch.where(i < n // 2, low + step * i, high - step * (n - 1 - i)).float()
+
+
 @functools.cache
+@torch.inference_mode(False)  # what is kept for all later calls must not depend on the first
 def code_values() -> torch.Tensor:
     """The 16 values, float32, ascending from −1 to 1 with an exact 0 at index 7 (appendix E)."""
     quantile = statistics.NormalDist().inv_cdf
 
     def half(n: int) -> list[float]:
-        return [quantile(p) for p in torch.linspace(OFFSET, 0.5, n + 1)[:-1].tolist()]
+        return [quantile(p) for p in evenly(OFFSET, 0.5, n + 1)[:-1].tolist()]
 
     # Eight positive values but seven negative ones, so that zero has a code of its own.
     values = sorted([*half(8), 0.0, *(-q for q in half(7))])
-    code = torch.tensor(values)
+    code = torch.tensor(values, dtype=torch.float32, device="cpu")
     return code / code.max()
 
 
 @functools.cache
+@torch.inference_mode(False)
 def dynamic_map() -> torch.Tensor:
     """The 256 values of the 8-bit dynamic data type (Dettmers 2015, arXiv:1511.04561), float32.
 
@@ -49,10 +60,10 @@ def dynamic_map() -> torch.Tensor:
     """
     values = [0.0, 1.0]
     for power in range(7):
-        edges = torch.linspace(0.1, 1, 2**power + 1)
+        edges = evenly(0.1, 1.0, 2**power + 1)
         means = 10.0 ** (power - 6) * (edges[:-1] + edges[1:]) / 2
         values += means.tolist() + (-means).tolist()
-    return torch.tensor(sorted(values))
+    return torch.tensor(sorted(values), dtype=torch.float32, device="cpu")
 
 
 def midpoints(code: torch.Tensor) -> torch.Tensor:
@@ -165,7 +176,8 @@ def quant_state(
         raise UserError("nf4: the weight holds NaN or infinity; there is no code for them")
     state = QuantState(tuple(weight.shape), weight.dtype, blocksize, absmax)
     if double_quant:
-        offset = absmax.mean()
+        # The exact mean, rounded once: PyTorch's own depends on the CPU in its last bit.
+        offset = torch.tensor(math.fsum(absmax.tolist()) / len(absmax), dtype=torch.float32)
         if not torch.isfinite(offset):
             raise UserError("nf4: the absmax values overflow; quantize with double_quant: false")
         state.absmax, state.nested_absmax = nearest_dynamic(absmax - offset)
@@ -174,15 +186,34 @@ def quant_state(
 
 
 @functools.cache
+@torch.inference_mode(False)
 def _pairs() -> torch.Tensor:
     """(256, 2): both values of each byte, so that one look-up unpacks it."""
     return torch.cartesian_prod(code_values(), code_values())
 
 
+def check_packed(packed: torch.Tensor, state: QuantState) -> None:
+    """Refuse codes that do not belong to a state.
+
+    Raises:
+        ValueError: naming how many codes and scales there are, and for what.
+    """
+    n, scales = math.prod(state.shape), len(state.absmax)
+    if packed.dtype != torch.uint8 or packed.numel() != -(-n // 2):
+        raise ValueError(f"nf4: {packed.numel()} × {packed.dtype} are no codes of {state.shape}")
+    if scales != -(-n // state.blocksize):
+        raise ValueError(f"nf4: {scales} scales are no scales of {state.shape}; quantize it again")
+
+
 def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
-    """The weight again, in its shape and dtype, each element within half a code gap × absmax."""
+    """The weight again, in its shape and dtype, each element within half a code gap × absmax.
+
+    Raises:
+        ValueError: if the codes or the scales are too many or too few for the shape.
+    """
+    check_packed(packed, state)
     n = math.prod(state.shape)
-    values = _pairs()[packed.view(-1).int()].view(-1)[:n]
+    values = _pairs()[packed.reshape(-1).int()].view(-1)[:n]
     weight = blocks_of(values, state.blocksize) * state.scales()[:, None]
     return weight.view(-1)[:n].view(state.shape).to(state.dtype)
 
@@ -249,42 +280,16 @@ class NF4Linear(nn.Module):
         """x Wᵀ + b."""
         return _NF4Linear.apply(x, self.weight, self.quant_state, self.bias)
 
+    def _apply(self, fn: Callable, recurse: bool = True) -> "NF4Linear":
+        """As PyTorch moves and casts a module, but the scales stay float32 as the codes need it."""
+        scales = {name: getattr(self, name) for name in ("absmax", "nested_absmax", "offset")}
+        super()._apply(fn, recurse)
+        for name, scale in scales.items():
+            if scale is not None and scale.is_floating_point():
+                setattr(self, name, scale.to(self.weight.device))
+        return self
+
     def extra_repr(self) -> str:
         """What printing the module adds."""
         shape = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{shape}, blocksize={self._state.blocksize}, bias={self.bias is not None}"
-
-
-def replace_linears(
-    model: nn.Module,
-    modules: list[str],
-    quant_type: str = "nf4",
-    blocksize: int = 64,
-    double_quant: bool = False,
-    quantize: Callable = quantize,
-) -> nn.Module:
-    """Quantize the named Linears of `model` in place; returns the model.
-
-    Raises:
-        UserError: for another quant_type, or a name that is no Linear of the model.
-    """
-    if quant_type != "nf4":
-        raise UserError(
-            f"quantization: quant_type {quant_type!r:.60} is unknown; only nf4 is supported"
-        )
-    if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
-        raise UserError("quantization: modules: not a list of names; quantize the base again")
-    for name in modules:
-        parent, _, child = name.rpartition(".")
-        try:
-            owner = model.get_submodule(parent)
-            linear = getattr(owner, child)
-        except AttributeError:
-            linear = None
-        if not isinstance(linear, nn.Linear):
-            raise UserError(
-                f"quantization: {name!r:.60} is no Linear of the model; quantize it again"
-            )
-        layer = NF4Linear.from_linear(linear, blocksize, double_quant, quantize)
-        setattr(owner, child, layer)
-    return model

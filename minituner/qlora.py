@@ -4,14 +4,14 @@ Embeddings and norms stay as they are; every Linear of the blocks is quantized (
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn as nn
 
 from minituner import nf4
 from minituner.foundation.errors import UserError
-from minituner.lora import LoRALinear, wrap_minigpt_with_lora
+from minituner.lora import LoRALinear, check_wrap, wrap_minigpt_with_lora
 
 SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
 
@@ -19,6 +19,39 @@ SCHEME = re.compile(r"nf4_per_group_(\d+)(_double)?")
 def block_linears(model: nn.Module) -> list[str]:
     """Names of the float Linears inside the blocks."""
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+
+def replace_linears(
+    model: nn.Module,
+    modules: list[str],
+    quant_type: str = "nf4",
+    blocksize: int = 64,
+    double_quant: bool = False,
+    quantize: Callable = nf4.quantize,
+) -> nn.Module:
+    """Quantize the named Linears of `model` in place; returns the model.
+
+    Raises:
+        UserError: for another quant_type, a name that is no Linear of the model, or a weight that
+            cannot be quantized. The model is as it was then.
+    """
+    if quant_type != "nf4":
+        raise UserError(
+            f"quantization: quant_type {quant_type!r:.60} is unknown; only nf4 is supported"
+        )
+    if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
+        raise UserError("quantization: modules: not a list of names; quantize the base again")
+    named, layers = dict(model.named_modules()), {}
+    for name in modules:
+        if not isinstance(named.get(name), nn.Linear):
+            raise UserError(
+                f"quantization: {name!r:.60} is no Linear of the model; quantize it again"
+            )
+        layers[name] = nf4.NF4Linear.from_linear(named[name], blocksize, double_quant, quantize)
+    for name, layer in layers.items():
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, layer)
+    return model
 
 
 def wrap_minigpt_qlora(
@@ -43,6 +76,7 @@ def wrap_minigpt_qlora(
 
     Raises:
         UserError: for an unknown scheme or a target that matches nothing.
+        ValueError: for a rank, alpha or dropout outside its range. The model is as it was then.
     """
     match = SCHEME.fullmatch(quant_scheme)
     if not match:
@@ -50,7 +84,8 @@ def wrap_minigpt_qlora(
             f"quant_scheme: {quant_scheme!r} is unknown; write nf4_per_group_64, or another "
             "blocksize, with _double appended for double quantization"
         )
-    nf4.replace_linears(
+    check_wrap(model, r, alpha, target_modules, dropout)
+    replace_linears(
         model, block_linears(model), blocksize=int(match[1]), double_quant=bool(match[2])
     )
     return wrap_minigpt_with_lora(model, r, alpha, target_modules, dropout, generator)

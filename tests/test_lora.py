@@ -193,3 +193,49 @@ def test_a_wrong_tensor_is_named_and_nothing_is_loaded(model, spoil, message):
     with pytest.raises(UserError, match=message):
         load_lora_state_dict(model, spoil(dict(before)))
     assert all(torch.equal(before[k], v) for k, v in lora_state_dict(model).items())
+
+
+def merged(model):
+    """A wrapped model whose updates do something and are merged."""
+    wrap_minigpt_with_lora(model, r=2)
+    for layer in lora.lora_layers(model).values():
+        nn.init.normal_(layer.lora_B)
+        layer.merge_()
+    return model
+
+
+def test_a_merged_layer_has_no_state_to_save_or_load(model):
+    state = lora_state_dict(merged(model))
+    with pytest.raises(UserError, match="unmerge_"):
+        model.state_dict()
+    with pytest.raises(UserError, match="unmerge_"):
+        load_lora_state_dict(model, state)
+    for layer in lora.lora_layers(model).values():
+        layer.unmerge_()
+    names = model.state_dict()
+    merged_layer = lora.lora_layers(model)["blocks.0.attn.q_proj"].merge_()
+    with pytest.raises(UserError, match="unmerge_"):
+        model.load_state_dict(names)
+    assert merged_layer.merged
+
+
+def test_unmerging_takes_out_what_was_merged_whatever_became_of_the_update(config):
+    model = MiniGPT(config, compute.generator(0, "test"))
+    before = model.blocks[0].attn.q_proj.weight.detach().clone()
+    layer = lora.lora_layers(merged(model))["blocks.0.attn.q_proj"]
+    assert not torch.allclose(layer.base.weight, before, atol=1e-3)
+    nn.init.normal_(layer.lora_A)
+    assert torch.allclose(layer.unmerge_().base.weight, before, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"r": 17}, {"alpha": -1.0}, {"dropout": 1.0}, {"target_modules": ["q_proj", "nope"]}],
+)
+def test_a_wrap_that_fails_leaves_the_model_as_it_was(model, options):
+    names, modules = list(model.state_dict()), list(model.modules())
+    wrapping = {"target_modules": ["q_proj", "mlp.fc1"]} | options
+    with pytest.raises((ValueError, UserError)):
+        wrap_minigpt_with_lora(model, **wrapping)
+    assert (list(model.state_dict()), list(model.modules())) == (names, modules)
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -64,3 +64,34 @@ def test_every_linear_of_the_blocks_is_packed_and_nothing_else(model):
     assert len(packed) == 2 * 6
     assert all(name.startswith("blocks.") for name in packed)
     assert not qlora.block_linears(model)
+
+
+def with_nan(model):
+    model.blocks[1].mlp.fc2.weight.data[0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "spoil"),
+    [
+        ({"target_modules": ["nope"]}, None),
+        ({"r": 17}, None),
+        ({"dropout": 1.0}, None),
+        ({"quant_scheme": "nf4_per_group_63"}, None),
+        ({}, with_nan),
+    ],
+)
+def test_a_wrap_that_fails_leaves_the_model_as_it_was(model, options, spoil):
+    if spoil:
+        spoil(model)
+    names, modules = list(model.state_dict()), list(model.modules())
+    with pytest.raises((ValueError, UserError)):
+        wrap_minigpt_qlora(model, **{"r": 2} | options)
+    assert (list(model.state_dict()), list(model.modules())) == (names, modules)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_name_that_is_no_linear_quantizes_nothing(model):
+    names = [*qlora.block_linears(model), "ln_f"]
+    with pytest.raises(UserError, match="ln_f"):
+        qlora.replace_linears(model, names)
+    assert not any(isinstance(module, nf4.NF4Linear) for module in model.modules())

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from minituner import nf4
+from minituner import qlora
 from minituner.checkpoints import bitsandbytes
 from minituner.checkpoints.names import CONFIG_FILE, MODEL_FILE
 from minituner.foundation import storage
@@ -104,7 +104,7 @@ def load_model(folder: Path) -> MiniGPT:
         )
     model = MiniGPT(config)
     if quantization:
-        nf4.replace_linears(model, **quantization)
+        qlora.replace_linears(model, **quantization)
     whole_numbers = (".weight", ".absmax", ".bitsandbytes__nf4") if quantization else ()
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() and not name.endswith(whole_numbers):

@@ -12,7 +12,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: if it is packed already: its floats are gone, and errors would add up.
     """
-    from minituner import compute, nf4, qlora
+    from minituner import compute, qlora
     from minituner.checkpoints.models import load_model, save_model
     from minituner.foundation.errors import UserError
     from minituner.workflow import settings
@@ -24,5 +24,5 @@ def run(args: argparse.Namespace) -> None:
     if not names:
         raise UserError(f"{args.base}: in NF4 already; name the float base")
     quantization = {"quant_type": "nf4", "modules": names, **section}
-    nf4.replace_linears(model, **quantization, quantize=compute.quantize)
+    qlora.replace_linears(model, **quantization, quantize=compute.quantize)
     save_model(args.out, model, quantization)

@@ -31,7 +31,7 @@ def quantize(
         return nf4.quantize(weight, blocksize, double_quant)
     from minituner.compute.kernels import nf4 as loops
 
-    flat = weight.detach().reshape(-1).float()
+    flat = weight.detach().reshape(-1).float().contiguous()
     whole = n - n % blocksize  # weights in whole blocks; a shorter last block rounds differently
     packed = torch.empty(math.ceil(n / 2), 1, dtype=torch.uint8)
     absmax = torch.empty(math.ceil(n / blocksize))
@@ -51,17 +51,18 @@ def quantize(
 
 
 def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
-    """`nf4.dequantize`, for tensors on the CPU."""
+    """`nf4.dequantize`, for tensors on the CPU, with its errors."""
     n = math.prod(state.shape)
     if state.dtype != torch.float32 or packed.device.type != "cpu" or not repays(n):
         return nf4.dequantize(packed, state)
+    nf4.check_packed(packed, state)
     from minituner.compute.kernels import nf4 as loops
 
     # numpy asks the kernel for large pages: half the time of writing to so much fresh memory.
-    flat, scales = np.empty(n, np.float32), state.scales()
+    flat, scales = np.empty(n, np.float32), state.scales().float().contiguous()
     whole = n - n % state.blocksize
     loops.dequantize(
-        packed.view(-1)[: whole // 2].numpy(),
+        packed.reshape(-1)[: whole // 2].contiguous().numpy(),
         state.blocksize,
         nf4.code_values().numpy(),
         scales[: whole // state.blocksize].numpy(),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
-from minituner import compute, nf4, qlora
+from minituner import compute, qlora
 from minituner.checkpoints.adapters import save_adapter
 from minituner.checkpoints.models import load_model, save_model
 from minituner.corpus import subsets
@@ -87,7 +87,7 @@ def folder(path: Path) -> Path:
         "blocksize": 64,
         "double_quant": True,
     }
-    save_model(path / "nf4", nf4.replace_linears(model, **quantization), quantization)
+    save_model(path / "nf4", qlora.replace_linears(model, **quantization), quantization)
     tuned = wrap_minigpt_with_lora(load_model(path / "base"), 2, 4.0)
     for layer in lora_layers(tuned).values():
         torch.nn.init.ones_(layer.lora_B)
