@@ -4,6 +4,7 @@ Every number here is a sum of log-probabilities in nats. Intervals over many row
 are made from them elsewhere (analysis/).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +85,7 @@ def _score_batch(score: Score, rows: list[dict[str, Any]]) -> list[dict[str, Any
     at = 0
     for row in rows:
         form = slice(len(row["prompt"]), len(row["prompt"]) + len(row["form"]) + 1)
-        correct = float(log_probs[at, form].sum())
+        correct = math.fsum(log_probs[at, form].tolist())
         result: dict[str, Any] = {
             "correct_logp": correct,
             "rival": None,
@@ -94,10 +95,11 @@ def _score_batch(score: Score, rows: list[dict[str, Any]]) -> list[dict[str, Any
             "exact": bool(likeliest[at, form].all()),
             "form_nats": -correct,
             "form_symbols": form.stop - form.start,
-            "sentence_nats": -float(log_probs[at].sum()),
+            "sentence_nats": -math.fsum(log_probs[at].tolist()),
             "sentence_symbols": len(row["text"]) + 1,
         }
-        rivals = log_probs[at + 1 : at + 1 + len(row["alternatives"])].sum(1).tolist()
+        behind = log_probs[at + 1 : at + 1 + len(row["alternatives"])]
+        rivals = list(map(math.fsum, behind.tolist()))
         at += 1 + len(rivals)
         if rivals:
             rival_logp, rival = max(zip(rivals, row["alternatives"], strict=True))
@@ -125,13 +127,13 @@ def logit_difference(one: MiniGPT, other: MiniGPT, texts: list[str]) -> dict[str
         looked_at = targets != IGNORE  # padding left out
         first, second = (model(ids)[looked_at].double() for model in (one, other))
         difference = (second - first).abs()
-        total += float(difference.sum())
-        squares += float(difference.square().sum())
-        reference += float(first.square().sum())
+        total += math.fsum(difference.flatten().tolist())
+        squares += math.fsum(difference.square().flatten().tolist())
+        reference += math.fsum(first.square().flatten().tolist())
         largest = max(largest, float(difference.max()))
         n += difference.numel()
     return {
         "mean_abs": total / n,
         "max_abs": largest,
-        "relative": (squares / reference) ** 0.5,
+        "relative": math.sqrt(squares / reference),
     }

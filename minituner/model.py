@@ -8,6 +8,7 @@ Shapes: B sequences, T positions, C = d_model channels, V symbols of the vocabul
 """
 
 import dataclasses
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -41,6 +42,15 @@ class ModelConfig:
         d, f = self.d_model, self.d_ff
         block = 4 * d * d + (2 * d * f + f + d) + 2 * 2 * d
         return (self.vocab_size + self.context) * d + self.n_layer * block + 2 * d
+
+
+@torch.no_grad()
+def _normal_(parameter: torch.Tensor, std: float, generator: Any) -> None:
+    """Fill a parameter with normal numbers of mean 0."""
+    if generator is None or isinstance(generator, torch.Generator):
+        nn.init.normal_(parameter, std=std, generator=generator)
+    else:
+        parameter.copy_(torch.from_numpy(generator.normal(0.0, std, tuple(parameter.shape))))
 
 
 class Attention(nn.Module):
@@ -97,10 +107,11 @@ class MiniGPT(nn.Module):
 
     Args:
         config: shape and vocabulary.
-        generator: where the initial weights are drawn from; None leaves torch's global generator.
+        generator: where the initial weights are drawn from: torch's or numpy's, whose numbers are
+            the same on every machine; None leaves torch's global generator.
     """
 
-    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None):
+    def __init__(self, config: ModelConfig, generator: Any = None):
         super().__init__()
         self.config = config
         self.tok_emb = nn.Embedding(config.vocab_size, config.d_model)
@@ -109,14 +120,14 @@ class MiniGPT(nn.Module):
         self.ln_f = nn.LayerNorm(config.d_model)
         self._init_weights(generator)
 
-    def _init_weights(self, generator: torch.Generator | None) -> None:
+    def _init_weights(self, generator: Any) -> None:
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 # Layers that write to the residual are scaled by 1/√(2·n_layer), as in GPT-2, so
                 # that its variance does not grow with depth.
                 writes_residual = name.endswith(("o_proj.weight", "fc2.weight"))
                 scale = (2 * self.config.n_layer) ** -0.5 if writes_residual else 1.0
-                nn.init.normal_(parameter, std=INIT_STD * scale, generator=generator)
+                _normal_(parameter, INIT_STD * scale, generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 

@@ -55,7 +55,7 @@ def gradients(
     losses, by_shard = zip(*each(of_shard, *(part.chunk(shards) for part in batch)), strict=True)
     for parameter, first, *others in zip(parameters, *by_shard, strict=True):
         parameter.grad = sum(others, first)
-    return sum(losses)
+    return math.fsum(losses)
 
 
 def side_by_side(threads: int) -> Map:
@@ -71,7 +71,7 @@ def validation_loss(model: MiniGPT, batches: list[Batch], each: Map = map) -> fl
         return float(model.loss(*batch)) * counted(batch[1])
 
     model.eval()
-    total = sum(each(total_loss, batches))
+    total = math.fsum(each(total_loss, batches))
     model.train()
     return total / sum(counted(targets) for _, targets in batches)
 
@@ -90,6 +90,7 @@ def fit(
     validation: list[Batch],
     settings: dict[str, Any],
     adamw: Callable = torch.optim.AdamW,
+    clip: Callable = torch.nn.utils.clip_grad_norm_,
     on_row: Callable[[Row], None] = lambda row: None,
     resume: Any = None,
     threads: int | None = None,
@@ -104,6 +105,7 @@ def fit(
         settings: `steps`, `learning_rate`, `warmup`, `eval_every` and, optionally, `weight_decay`
             and `shards`.
         adamw: makes the optimizer (Loshchilov & Hutter 2019, arXiv:1711.05101).
+        clip: scales the gradients in place where their norm is above a largest one.
         on_row: called with each row of the curve as it is made.
         resume: a `Resume`, where a killed run goes on from; None always starts at step 0.
         threads: that compute a batch's shards side by side, None for one each; no byte depends
@@ -142,7 +144,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = gradients(model, parameters, next(batches), shards, each)
-        torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
+        clip(parameters, MAX_NORM)
         if not math.isfinite(loss):
             raise UserError(f"train: step {step}: the loss is {loss}; lower the learning_rate")
         if step % settings["eval_every"] == 0:

@@ -80,7 +80,8 @@ def tune(
     pairs = {"train": examples(rows["train"], variant, seed), "val": data.completions(rows["val"])}
     init = compute.generator(seed, "adapter", "init")
     options = train.prepare(model, chosen, method, rank, init)
-    train.tune(compute.accelerate(model), options, pairs, seed, adamw=compute.AdamW)
+    how = {"adamw": compute.AdamW, "clip": compute.clip_grad_norm_}
+    train.tune(compute.accelerate(model), options, pairs, seed, **how)
 
 
 def scored(name: str, model: MiniGPT, rows: Rows) -> pa.Table:

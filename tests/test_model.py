@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from minituner import compute
+from minituner.foundation import seeds
 from minituner.foundation.errors import UserError
 from minituner.model import IGNORE, MiniGPT, ModelConfig
 
@@ -51,3 +52,9 @@ def test_the_loss_is_the_mean_over_the_targets_that_count(model):
     log_probs = model(ids).log_softmax(-1)[counted]
     expected = -log_probs.gather(1, targets[counted][:, None]).mean()
     assert torch.allclose(model.loss(ids, targets), expected, atol=1e-6)
+
+
+def test_numpys_generator_draws_the_weights_too(config):
+    weights = [MiniGPT(config, seeds.generator(3, "init")).tok_emb.weight for _ in range(2)]
+    assert torch.equal(*weights)
+    assert float(weights[0].detach().std()) == pytest.approx(0.02, rel=0.2)

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import yaml
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
 from minituner.foundation import storage
 from minituner.workflow import provenance
+from tests.support import arm64
 from tests.support.tiny_project import TINY, Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
@@ -67,18 +71,33 @@ def commands(project: Path) -> list[list[str]]:
     return [shlex.split(job) for job in jobs]
 
 
-def build_emulated(template: Path, root: Path, cpu: str) -> Path:
-    """Build with the jobs in two processes on an emulated CPU, where starting a process is slow."""
+def build_emulated(
+    template: Path, root: Path, python: Sequence[str], environment: dict[str, str]
+) -> Path:
+    """Build with the jobs in two processes on an emulated CPU, where starting a process is slow.
+
+    Args:
+        template: the project.
+        root: where it is copied to and built.
+        python: the emulator and its Python.
+        environment: variables that are set.
+    """
     project = root / "project"
     shutil.copytree(template, project)
-    run_in(project, {})(sys.executable, "-c", COMPILE)
     steps = commands(project)
     # The page in a process of its own: at the end of the long one qemu died of SIGSEGV.
     page = next(i for i, step in enumerate(steps) if step[0] == "report")
     for part in (steps[:page], steps[page:]):
-        program = (sys.executable, "-c", IN_ONE_PROCESS, json.dumps(part))
-        run_in(project, {})("qemu-x86_64", "-cpu", cpu, *program)
+        run_in(project, environment)(*python, "-c", IN_ONE_PROCESS, json.dumps(part))
     return project
+
+
+def build_on_x86(template: Path, root: Path, cpu: str) -> Path:
+    """Build on an emulated x86-64 CPU, whose compiled loops this one makes."""
+    (root / "compiled").mkdir(parents=True)
+    own = {"NUMBA_CACHE_DIR": str(root / "compiled"), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-P", "-c", COMPILE], env=os.environ | own, check=True)
+    return build_emulated(template, root, ("qemu-x86_64", "-cpu", cpu, sys.executable, "-P"), own)
 
 
 def compare(reference: dict[str, str], made: dict[str, str]) -> str:
@@ -89,6 +108,18 @@ def compare(reference: dict[str, str], made: dict[str, str]) -> str:
     return f"**{len(unequal)} of {len(reference)} differ**: {', '.join(unequal[:3])} …"
 
 
+def on_arm64(template: Path, root: Path, cpu: str) -> str:
+    """What the table says of a build on an emulated arm64 CPU."""
+    if missing := arm64.missing():
+        return f"skipped: {missing}"
+    emulator = arm64.command(cpu), arm64.environment()
+    made = tracked(build_emulated(template, root / cpu, *emulator))
+    reference = tracked(root / "reference" / "project")
+    page = "results/report.html"
+    equal = compare(*({k: v for k, v in files.items() if k != page} for files in (reference, made)))
+    return f"{equal}; the page names another PyTorch"
+
+
 def measure(root: Path) -> list[tuple[str, str]]:
     """Each variation and what came of it."""
     template = root / "template"
@@ -96,7 +127,7 @@ def measure(root: Path) -> list[tuple[str, str]]:
     at_once = ThreadPoolExecutor(len(CPUS))
     qemu = shutil.which("qemu-x86_64")
     emulated = {
-        cpu: at_once.submit(build_emulated, template, root / cpu, cpu) for cpu in CPUS if qemu
+        cpu: at_once.submit(build_on_x86, template, root / cpu, cpu) for cpu in CPUS if qemu
     }
     plain = build(template, root / "reference", VARIATIONS[0])
     reference = tracked(plain)
@@ -115,6 +146,9 @@ def measure(root: Path) -> list[tuple[str, str]]:
             rows.append((what, compare(reference, tracked(emulated[cpu].result()))))
         else:
             rows.append((what, "skipped: qemu-x86_64 is missing"))
+        print(*rows[-1], sep=": ", flush=True)
+    for name in arm64.CPUS:
+        rows.append((f"emulated arm64 with {name}, PyTorch 2.9.1", on_arm64(template, root, name)))
         print(*rows[-1], sep=": ", flush=True)
     # Else the comparison could not fail.
     unpinned = Variation(

@@ -76,11 +76,11 @@ VARIATIONS = [
         environment={
             "MKL_CBWR": "AUTO",
             "ATEN_CPU_CAPABILITY": "default",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
             "OPENBLAS_CORETYPE": "Prescott",
             "OMP_NUM_THREADS": "4",
         },
     ),
-    Variation("oneDNN kept to AVX2", environment={"ONEDNN_MAX_CPU_ISA": "AVX2"}),
 ]
 
 

@@ -12,6 +12,7 @@ from minituner.analysis.decoding import greedy, next_words
 from minituner.evaluate import BATCH
 from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
+from minituner.foundation.numerics import exponential
 
 Models = dict[str, Any]  # by label: a MiniGPT with a `score`, as `compute.accelerate` gives it
 WORDS = 6  # candidates of each model where the corpus names none
@@ -68,8 +69,8 @@ def chances(model: Any, prompts: list[str], forms: list[str]) -> list[float]:
     log_probs: list[float] = []
     for start in range(0, len(prompts), BATCH):
         part = slice(start, start + BATCH)
-        log_probs += model.score(prompts[part], forms[part])[0].sum(dim=1).tolist()
-    return list(map(math.exp, log_probs))
+        log_probs += map(math.fsum, model.score(prompts[part], forms[part])[0].tolist())
+    return exponential(log_probs).tolist()
 
 
 def form_chances(model: Any, prompt: str, forms: list[str]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from minituner.analysis.metrics import METRICS
+from minituner.foundation.numerics import weighted_sums
 from minituner.foundation.seeds import generator
 
 
@@ -29,14 +30,17 @@ def resampled(
         return {}
     weights = frame_weights(n, settings, "frames", how.scope, split)
     weights = np.vstack([np.ones(n), weights])
-    values = {}
+    sums, values = {}, {}
     for name, table in runs.items():
         chosen = table.loc[rows]
         over, under = (
             np.bincount(codes, chosen[column].to_numpy(dtype=float), n)
             for column in (how.numerator, how.denominator)
         )
-        ratio = (weights @ over) / (weights @ under)
+        sums[name] = over, under
+    totals = weighted_sums(weights, np.array(list(sums.values())).reshape(-1, n))
+    for name, over, under in zip(sums, totals[::2], totals[1::2], strict=True):
+        ratio = over / under
         values[name] = how.link(ratio) if how.link else ratio
     return values
 

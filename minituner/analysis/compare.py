@@ -10,6 +10,7 @@ from minituner.analysis.metrics import METRICS, read_run
 from minituner.analysis.wording import NATS, SHARE, SHARES, Format
 from minituner.foundation import progress
 from minituner.foundation.errors import UserError
+from minituner.foundation.numerics import weighted_sums
 
 Tables = list[pd.DataFrame]  # of one side, a table a seed
 
@@ -101,7 +102,7 @@ def verb_differences(one: Tables, other: Tables, settings: dict[str, Any]) -> li
     for (group, verb), cell in both.groupby(level=[0, 1], sort=True):
         moved = (cell["margin_2"] - cell["margin_1"]).to_numpy()
         n = len(moved)
-        means = frame_weights(n, settings, "compare", verb) @ moved / n
+        means = weighted_sums(frame_weights(n, settings, "compare", verb), moved[None])[0] / n
         levels = cell[["chosen_1", "chosen_2", "margin_1", "margin_2"]].mean()
         rows.append(VerbDifference(verb, group, *levels, moved.mean(), *ends(means, settings)))
     return sorted(rows, key=lambda row: (row.set == "control", row.value))

@@ -1,12 +1,12 @@
 """The same prompts, continued by several models, and how likely each finds the forms."""
 
-import math
 from typing import Any
 
 from minituner import evaluate
 from minituner.analysis.decoding import greedy
 from minituner.corpus.verbs import PASTS
 from minituner.foundation import progress
+from minituner.foundation.numerics import exponential
 
 CONTROLS = 4  # regular verbs among the examples
 Rows = list[dict[str, Any]]
@@ -47,7 +47,7 @@ def continued(model: Any, method: str, run: str, rows: Rows) -> Rows:
         {column: row[column] for column in ("id", "set", "verb_lemma", "tense", "probe", "prompt")}
         | {"expected": row["text"][len(row["prompt"]) :], "form": row["form"]}
         | {"method": method, "run": run, "completion": greedy(model, row["prompt"])}
-        | {"form_p": math.exp(score["correct_logp"]), "rival": score["rival"]}
-        | {"rival_p": score["rival_logp"] and math.exp(score["rival_logp"])}
+        | {"form_p": float(exponential(score["correct_logp"])), "rival": score["rival"]}
+        | {"rival_p": score["rival_logp"] and float(exponential(score["rival_logp"]))}
         for row, score in zip(rows, scores, strict=True)
     ]

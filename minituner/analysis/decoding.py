@@ -1,12 +1,12 @@
 """What a model writes by itself: greedy continuations, and its likeliest next words."""
 
 import heapq
-import math
 
 import torch
 
 from minituner import data
 from minituner.foundation.errors import UserError
+from minituner.foundation.numerics import exponential
 from minituner.model import MiniGPT
 
 ENDS = (" ", ".", data.BOUNDARY)  # characters that close a word
@@ -55,7 +55,7 @@ def next_words(model: MiniGPT, prompt: str, n: int, visits: int = 400) -> dict[s
     while queue and len(words) < n and visits:
         cost, text, closed = heapq.heappop(queue)
         if closed:
-            words[text] = words.get(text, 0.0) + math.exp(-cost)
+            words[text] = words.get(text, 0.0) + float(exponential(-cost))
             continue
         visits -= 1
         ids = start + data.encode(text, vocab)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from minituner.corpus.verbs import PASTS
 from minituner.foundation import parquet
+from minituner.foundation.numerics import exponential
 
 
 class Metric(NamedTuple):
@@ -28,8 +29,8 @@ METRICS = {
     "probe_exact_match": Metric("probe", "exact", "one"),
     "probe_margin": Metric("probe", "margin", "one"),
     "control_accuracy": Metric("control_past", "chosen", "one"),
-    "perplexity": Metric("control", "sentence_nats", "sentence_symbols", np.exp),
-    "form_perplexity": Metric("control", "form_nats", "form_symbols", np.exp),
+    "perplexity": Metric("control", "sentence_nats", "sentence_symbols", exponential),
+    "form_perplexity": Metric("control", "form_nats", "form_symbols", exponential),
 }
 
 

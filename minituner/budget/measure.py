@@ -11,6 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from minituner import compute
 from minituner.budget.formula import Regime
+from minituner.foundation import seeds
 from minituner.lora import trainable_parameters, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from minituner.nf4 import NF4Linear
@@ -64,7 +65,7 @@ def linears_bytes(model: MiniGPT) -> int:
 
 def build(config: ModelConfig, regime: Regime) -> MiniGPT:
     """A model set up to train by a regime."""
-    model = MiniGPT(config, compute.generator(0, "counts"))
+    model = MiniGPT(config, seeds.generator(0, "counts"))
     if regime.method == "lora":
         wrap_minigpt_with_lora(model, regime.rank, 1.0, regime.targets)
     elif regime.method == "qlora":

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from minituner.checkpoints.models import save_model
     from minituner.checkpoints.names import CURVE_FILE
     from minituner.checkpoints.resume import Resume
-    from minituner.foundation import parquet, storage
+    from minituner.foundation import parquet, seeds, storage
     from minituner.model import MiniGPT, ModelConfig
     from minituner.workflow import settings
 
@@ -51,13 +51,14 @@ def run(args: argparse.Namespace) -> None:
             curve = [{"step": 0, "val_loss": loss}]
         else:
             config = ModelConfig(vocab=vocab, **chosen["model"])
-            model = MiniGPT(config, compute.generator(options["seed"], "base", "init"))
+            model = MiniGPT(config, seeds.generator(options["seed"], "base", "init"))
             curve = train.pretrain(
                 compute.accelerate(model),
                 options,
                 texts["train"],
                 train.whole_sentences(texts["val"], vocab),
                 adamw=compute.AdamW,
+                clip=compute.clip_grad_norm_,
                 on_row=train.show_losses,
                 resume=resume,
                 threads=args.threads,

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
             examples,
             args.seed,
             adamw=compute.AdamW,
+            clip=compute.clip_grad_norm_,
             on_row=train.show_losses,
             resume=resume,
             threads=args.threads,

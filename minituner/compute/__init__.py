@@ -1,13 +1,13 @@
 """The textbook's numbers, fast, and the same bytes on every machine; this is the room's only door.
 
 `accelerate(model)` gives what has `loss(ids, targets)` and `score(prompts, forms)` and is called
-like the model; all else of it is the model's own. `pin()` comes before computing: fixed kernels,
-one thread. `generator(seed, "purpose")` has random numbers that belong to a seed and a purpose.
+like the model; all else of it is the model's own. `pin()` comes before computing: one
+thread. `generator(seed, "purpose")` has random numbers that belong to a seed and a purpose.
 """
 
 from typing import TYPE_CHECKING
 
-from minituner.compute.adamw import AdamW
+from minituner.compute.adamw import AdamW, clip_grad_norm_
 from minituner.compute.quantization import dequantize, quantize
 from minituner.compute.setup import generator, pin
 from minituner.compute.svd import decompose
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdamW",
     "accelerate",
+    "clip_grad_norm_",
     "decompose",
     "dequantize",
     "generator",
@@ -42,6 +43,6 @@ def accelerate(model: "MiniGPT") -> "Accelerated":
 
 def linear(layer: "torch.nn.Module", x: "torch.Tensor") -> "torch.Tensor":
     """What one Linear makes of x, (…, in) → (…, out): float, in NF4 or with a low-rank update."""
-    from minituner.compute import functions
+    from minituner.compute import single
 
-    return functions.linear(layer, x)
+    return single.linear(layer, x)

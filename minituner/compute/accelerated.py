@@ -4,24 +4,18 @@ Sequences are packed, so that no padding is computed; behind the last block's at
 symbols that are looked at go on. What the loops do not know, the model's own modules compute.
 """
 
+import sys
 from os.path import commonprefix
 from typing import Any
 
 import torch
-import torch.nn as nn
-import torch.nn.functional as F
 
-from minituner import data
-from minituner.compute import functions, sublayers
-from minituner.compute.sequences import Packed, needed, needed_lengths, pack
-from minituner.lora import LoRALinear
-from minituner.model import IGNORE, MLP, Attention, Block, MiniGPT
-from minituner.nf4 import NF4Linear
-
-KNOWN = {MiniGPT, Block, Attention, MLP, LoRALinear, NF4Linear}
-KNOWN |= {nn.Linear, nn.LayerNorm, nn.Embedding, nn.ModuleList}
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-WIDEST = 256  # channels up to which the time between modules counts, and float weights are few
+from minituner import data, evaluate
+from minituner.compute import known, step
+from minituner.compute.kernels import ends
+from minituner.compute.sequences import needed, needed_lengths, pack
+from minituner.compute.setup import drawn_key
+from minituner.model import IGNORE, MiniGPT
 
 
 class Accelerated:
@@ -33,18 +27,25 @@ class Accelerated:
 
     def __init__(self, model: MiniGPT):
         self.model = model
+        self._said: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         """The model's."""
-        if name == "model":  # while a copy is being made, which has none yet
+        if name in ("model", "_said"):  # while a copy is being made, which has none yet
             raise AttributeError(name)
         return getattr(self.model, name)
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
         """The model's logits, (B, T, V), for ids (B, T)."""
-        if unknown(self.model, ids.shape[1]):
+        if torch.compiler.is_compiling():  # which cannot look into the loops
             return self.model(ids)
-        return self._logits(pack(ids, multiple=1)).view(*ids.shape, -1)
+        try:
+            numbers = self._numbers(ids)
+        except known.Unknown as reason:
+            self._say(reason)
+            return self.model(ids)
+        batch = step.Batch(pack(ids, multiple=1), key=_key(numbers))
+        return step.run(numbers, batch).view(*ids.shape, -1)
 
     def loss(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The model's loss, a scalar, for ids and targets (B, T).
@@ -52,10 +53,15 @@ class Accelerated:
         What no target needs is not computed: padding, what lies behind a sentence's last target,
         which a causal model cannot see from before, and the last layers where there is no target.
         """
-        if unknown(self.model, ids.shape[1]) or not (targets != IGNORE).any():
+        if torch.compiler.is_compiling():
             return self.model.loss(ids, targets)
-        sequences, looked, wanted = needed(ids, targets)
-        return F.cross_entropy(self._logits(sequences, looked), wanted, ignore_index=IGNORE)
+        try:
+            numbers = self._numbers(ids)
+            known.check_targets(targets, ids, len(numbers.tensors[numbers.tokens]))
+        except known.Unknown as reason:
+            self._say(reason)
+            return self.model.loss(ids, targets)
+        return step.run(numbers, step.Batch(*needed(ids, targets), key=_key(numbers)))
 
     def sizes(self, ids: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
         """How many symbols `loss` computes, and at how many of them it looks."""
@@ -67,74 +73,48 @@ class Accelerated:
         """`evaluate.score` in one forward pass; what forms share is computed once."""
         texts = [prompt + form for prompt, form in zip(prompts, forms, strict=True)]
         ids, targets = data.batch(texts, self.model.config.vocab, list(map(len, forms)))
+        try:
+            numbers = self._numbers(ids)
+        except known.Unknown as reason:
+            self._say(reason)
+            return evaluate.score(self.model, prompts, forms)
+        lengths, (parents, shared) = needed_lengths(targets), shared_starts(prompts, texts)
+        # A text whose form is empty is not computed, so nothing of it can be shared.
+        sequences = pack(ids, lengths, parents, torch.minimum(shared, lengths[parents]))
         is_form = targets != IGNORE
-        wanted = targets[is_form]
-        if unknown(self.model, ids.shape[1]):
-            logits = self.model(ids)[is_form]
-        else:
-            sequences = pack(ids, needed_lengths(targets), *shared_starts(prompts, texts))
-            logits = self._logits(sequences)[sequences.reads[is_form]]
+        logits = step.run(numbers, step.Batch(sequences, key=_key(numbers)))
+        rows = logits[sequences.reads[is_form]].numpy()
         log_probs = torch.zeros(ids.shape, dtype=torch.float64)
-        by_symbol = F.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
-        log_probs[is_form] = by_symbol.double()
         likeliest = torch.ones(ids.shape, dtype=torch.bool)
-        likeliest[is_form] = logits.argmax(dim=-1) == wanted
+        by_symbol = ends.choices(rows, targets[is_form].numpy())
+        log_probs[is_form], likeliest[is_form] = map(torch.from_numpy, by_symbol)
         return log_probs, likeliest
 
-    def _logits(self, packed: Packed, looked: torch.Tensor | None = None) -> torch.Tensor:
-        """(n, V) for packed sequences of n symbols, or (L, V) for the L symbols `looked` at."""
-        model = self.model
-        x = model.tok_emb(packed.ids) + model.pos_emb(packed.positions)
-        for block in model.blocks[:-1]:
-            x = block_output(block, x, packed)
-        x = model.ln_f(block_output(model.blocks[-1], x, packed, looked))
-        return functions.product(x, model.tok_emb.weight)
+    def _numbers(self, ids: torch.Tensor) -> known.Numbers:
+        """The model's numbers, once all is known to be as the loops take it.
+
+        Raises:
+            known.Unknown: if something is not.
+        """
+        known.check_surroundings()
+        numbers = known.Numbers(self.model)
+        symbols, longest = (
+            len(numbers.tensors[place]) for place in (numbers.tokens, numbers.positions)
+        )
+        known.check_ids(ids, symbols, min(longest, self.model.config.context))
+        return numbers
+
+    def _say(self, reason: known.Unknown) -> None:
+        """Put down, once, why PyTorch's modules compute."""
+        if str(reason) not in self._said:
+            self._said.add(str(reason))
+            print(f"minituner: computed by PyTorch's modules: {reason}", file=sys.stderr)
 
 
-def unknown(model: nn.Module, symbols: int) -> str | None:
-    """Why the loops cannot compute a model, or sequences of so many symbols; None if they can."""
-    weight = model.tok_emb.weight
-    if not functions.pinned(weight):
-        return f"{weight.dtype} on {weight.device}, or numerics left to the libraries"
-    if symbols > model.config.context:
-        return "longer than the model's context"
-    for module in model.modules():
-        if type(module) not in KNOWN:
-            return f"{type(module).__name__}: a module of another class"
-        if any(getattr(module, hooks) for hooks in HOOKS) or "forward" in vars(module):
-            return f"{type(module).__name__}: has hooks, or a forward of its own"
-        if isinstance(module, LoRALinear) and module.dropout and module.training:
-            return "dropout while training"
-        if isinstance(module, NF4Linear) and module.quant_state.dtype != torch.float32:
-            return f"NF4 of {module.quant_state.dtype}"
-        if isinstance(module, nn.LayerNorm) and (module.weight is None or module.bias is None):
-            return "a norm without weight or bias"
-    return None
-
-
-def block_output(
-    block: Block, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
-) -> torch.Tensor:
-    """What a block makes of packed symbols, (n, C) → (n, C), or (L, C) at those `looked` at."""
-    biased = any(getattr(module, "bias", None) is not None for module in block.attn.modules())
-    if biased or x.shape[1] > WIDEST:
-        return by_functions(block, x, packed, looked)
-    x = sublayers.residual(block.ln1, block.attn, x, packed, looked)
-    return sublayers.residual(block.ln2, block.mlp, x)
-
-
-def by_functions(
-    block: Block, x: torch.Tensor, packed: Packed, looked: torch.Tensor | None = None
-) -> torch.Tensor:
-    """`block_output`, an operation at a time."""
-    h, attn, mlp = block.ln1(x), block.attn, block.mlp
-    q, k, v = (functions.linear(layer, h) for layer in (attn.q_proj, attn.k_proj, attn.v_proj))
-    y = functions.attention(q, k, v, attn.n_head, packed)
-    if looked is not None:
-        x, y = x.index_select(0, looked), y.index_select(0, looked)
-    x = x + functions.linear(attn.o_proj, y)
-    hidden = functions.gelu(functions.linear(mlp.fc1, block.ln2(x)))
-    return x + functions.linear(mlp.fc2, hidden)
+def _key(numbers: known.Numbers) -> int:
+    """What decides dropout's zeros, if anything is dropped."""
+    layers = (part for block in numbers.blocks for part in block)
+    return drawn_key() if any(getattr(layer, "dropout", 0) for layer in layers) else 0
 
 
 def shared_starts(prompts: list[str], texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,18 +1,19 @@
-"""AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) by PyTorch's fused kernel, not by torch.optim.
+"""AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) and gradient clipping by compiled loops.
 
-torch.optim imports the compiler torch._dynamo at its first step, which takes longer than a hundred
-steps of an adapter do. The kernel is the same one, and tests/compute/test_adamw.py holds each bit
-to it. It is also the one whose square root does not go through MKL and so is equal on every CPU.
+PyTorch's own round differently from one version and CPU to another, and torch.optim imports the
+compiler torch._dynamo at its first step, which takes longer than a hundred steps of an adapter do.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 
 class AdamW:
-    """`torch.optim.AdamW(…, fused=True)` for float32 on the CPU.
+    """`torch.optim.AdamW` for float32 on the CPU, within rounding.
 
     Args:
         groups: dicts with `params` and any of the settings below.
@@ -23,6 +24,10 @@ class AdamW:
 
     Attributes:
         state: parameter → `step` (float32 scalar), `exp_avg` and `exp_avg_sq`, once it has stepped.
+
+    Raises:
+        TypeError: in `step`, for a parameter or gradient that is no contiguous float32 tensor on
+            the CPU, or a gradient of another shape than its parameter.
     """
 
     def __init__(
@@ -46,28 +51,67 @@ class AdamW:
     @torch.no_grad()
     def step(self) -> None:
         """Update each parameter that has a gradient, in place."""
+        from minituner.compute.kernels import adamw as loops
+
         for group in self.param_groups:
+            lr, decay, eps = (float(group[name]) for name in ("lr", "weight_decay", "eps"))
+            beta_1, beta_2 = map(float, group["betas"])
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            states = [self.state.setdefault(parameter, _fresh(parameter)) for parameter in moved]
-            steps, first, second = (
-                [state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq")
-            )
-            torch._foreach_add_(steps, 1)
-            torch._fused_adamw_(
-                moved,
-                [parameter.grad for parameter in moved],
-                first,
-                second,
-                [],
-                steps,
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+            for parameter, grad in zip(moved, checked_gradients(moved), strict=True):
+                state = self.state.setdefault(parameter, _fresh(parameter))
+                state["step"] += 1
+                steps = int(state["step"])
+                rates = (
+                    *(1 - lr * decay, 1 - beta_1, beta_2, 1 - beta_2),
+                    *(lr / (1 - power(beta_1, steps)), 1 / math.sqrt(1 - power(beta_2, steps))),
+                    eps,
+                )
+                tensors = parameter.detach(), state["exp_avg"], state["exp_avg_sq"]
+                values, first, second = (tensor.numpy().reshape(-1) for tensor in tensors)
+                loops.step(values, grad, first, second, tuple(map(np.float32, rates)))
+                torch.autograd.graph.increment_version(parameter)
+
+
+def clip_grad_norm_(parameters: list[torch.Tensor], max_norm: float) -> float:
+    """Scale gradients in place so that their norm together is at most max_norm; the norm before.
+
+    Raises:
+        TypeError: as `AdamW.step`.
+    """
+    from minituner.compute.kernels import adamw as loops
+
+    gradients = checked_gradients([p for p in parameters if p.grad is not None])
+    norm = math.sqrt(math.fsum(loops.squares(grad) for grad in gradients))
+    factor = np.float32(max_norm / (norm + 1e-6))
+    if factor < 1:
+        for grad in gradients:
+            loops.scale(grad, factor)
+    return norm
+
+
+def power(base: float, exponent: int) -> float:
+    """base ** exponent by repeated squares, since a C library's differs from another's."""
+    result = 1.0
+    while exponent:
+        result = result * base if exponent & 1 else result
+        base, exponent = base * base, exponent >> 1
+    return result
+
+
+def checked_gradients(parameters: list[torch.Tensor]) -> list[np.ndarray]:
+    """The parameters' gradients for the loops, (n,) each, once they and the parameters fit them."""
+    for parameter in parameters:
+        for tensor in (parameter, parameter.grad):
+            if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+                raise TypeError(
+                    f"AdamW: a parameter or gradient is {tensor.dtype} on {tensor.device}"
+                )
+            if tensor.layout != torch.strided or not tensor.is_contiguous():
+                raise TypeError("AdamW: a parameter or gradient is not contiguous")
+        if parameter.shape != parameter.grad.shape:
+            shapes = f"{tuple(parameter.grad.shape)} for {tuple(parameter.shape)}"
+            raise TypeError(f"AdamW: a gradient's shape is {shapes}")
+    return [parameter.grad.detach().numpy().reshape(-1) for parameter in parameters]
 
 
 def _fresh(parameter: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The pinned way of computing: fixed kernels, one thread and named generators.
+"""The way of computing: one thread, and named generators.
 
 The parallelism is between jobs, and between the shards of a batch, which `train.py` adds up in
 order. So a result never depends on the number of cores.
@@ -25,18 +25,9 @@ def pin() -> None:
     forbid nothing that happens here, and it costs a second of imports a process.
     """
     torch.set_num_threads(1)
-    torch.backends.mkldnn.set_flags(False)  # its GELU differs between CPUs; torch's own does not
     _keep_memory()
-    for departure in departures():
+    for departure in environment.departures():
         print(f"minituner: not reproducible byte for byte here: {departure}", file=sys.stderr)
-
-
-def departures() -> list[str]:
-    """What of the promise of equal bytes does not hold in this process, each as a phrase."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    if environment.unrestricted() or capability == "AVX2":
-        return environment.departures()
-    return [*environment.departures(), f"torch's kernels are for {capability}, not AVX2"]
 
 
 def _keep_memory() -> None:
@@ -52,3 +43,8 @@ def _keep_memory() -> None:
 def generator(seed: int, *purpose: object) -> torch.Generator:
     """A torch generator for one purpose, see `foundation.seeds`."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
+
+
+def drawn_key() -> int:
+    """What decides dropout's zeros, drawn from torch's global generator, as dropout's own are."""
+    return int(torch.randint(1 << 62, ()))

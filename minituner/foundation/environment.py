@@ -1,7 +1,7 @@
-"""The environment in which every x86-64-v3 CPU computes the same bytes; set before torch loads.
+"""The environment in which every machine computes the same bytes; set before numpy loads.
 
-Left to themselves torch and the libraries below it pick other kernels, which add in another order,
-on another CPU. What each setting is for was measured: docs/reproducibility.md.
+What decides a byte of a result is computed by loops of our own (compute/), so little is left to
+set: threads, numpy's kernels for the newest CPUs, and what the loops are compiled for.
 """
 
 import os
@@ -10,22 +10,24 @@ import sys
 from pathlib import Path
 
 PINNED = {
-    "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
-    "MKL_CBWR": "COMPATIBLE",  # what is left to MKL: attention while decoding
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's own kernels
-    "OPENBLAS_CORETYPE": "Haswell",  # numpy's matrix products
-    "OMP_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",  # the parallelism is between jobs
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
 if platform.machine() in ("x86_64", "AMD64"):
-    PINNED |= {  # what numba compiles for, so that the code it keeps on disk serves each machine
+    PINNED |= {
+        # numpy's logarithm, which axes are drawn by, differs where there is AVX-512.
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+        # What numba compiles for, so that the code it keeps on disk serves each machine.
         "NUMBA_CPU_NAME": "x86-64-v3",
         "NUMBA_CPU_FEATURES": "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe",
     }
+elif platform.machine() == "aarch64":
+    PINNED |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+neon"}
 MODE = "MINITUNER_NUMERICS"  # `unrestricted` leaves everything to the libraries
 KERNELS = ("torch", "numpy", "numba")
-NEEDED = {"avx2", "bmi2", "f16c", "fma"}  # of x86-64-v3, what the pinned kernels use
+NEEDED = {"avx2", "bmi2", "f16c", "fma"}  # of x86-64-v3, what the compiled loops use
+ARCHITECTURES = {"x86_64", "aarch64"}
 
 
 def _cpu(field: str) -> str:
@@ -44,8 +46,10 @@ def cpu_name() -> str:
 
 def outside_promise() -> str | None:
     """Why this machine is outside the promise of equal bytes, or None if it is inside."""
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        return f"{platform.system()} on {platform.machine()}, not Linux on x86-64"
+    if platform.system() != "Linux" or platform.machine() not in ARCHITECTURES:
+        return f"not tried on {platform.system()} on {platform.machine()}"
+    if platform.machine() != "x86_64":
+        return None
     lacking = sorted(NEEDED - set(_cpu("flags").split()))
     return f"{cpu_name()} has no {', '.join(lacking)}" if lacking else None
 

@@ -53,5 +53,5 @@ def provenance(settings: dict[str, Any], data: Path, results: Path) -> dict[str,
         },
         # Without the suffix of a build: `2.13.0+cpu` and `2.13.0` compute the same here.
         "packages": {name: metadata.version(name).partition("+")[0] for name in PACKAGES},
-        "numerics": environment.departures() or ["pinned: the same bytes on every x86-64-v3 CPU"],
+        "numerics": environment.departures() or ["the same bytes on every x86-64-v3 and arm64 CPU"],
     }

@@ -1,11 +1,12 @@
-"""Our AdamW is PyTorch's, bit for bit, and brings no compiler along."""
+"""AdamW and clipping are PyTorch's within rounding, and bring no compiler along."""
 
 import subprocess
 import sys
 
+import pytest
 import torch
 
-from minituner.compute.adamw import AdamW
+from minituner.compute.adamw import AdamW, checked_gradients, clip_grad_norm_, power
 
 
 def trained(make):
@@ -29,12 +30,66 @@ def trained(make):
     return [matrix.detach(), bias.detach(), unused.detach(), *moments]
 
 
-def test_twenty_steps_leave_the_bits_of_torch_optim():
-    def torchs(groups, **settings):
-        return torch.optim.AdamW(groups, fused=True, **settings)
+def test_twenty_steps_are_those_of_torch_optim():
+    for ours, theirs in zip(trained(AdamW), trained(torch.optim.AdamW), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
-    for ours, theirs in zip(trained(AdamW), trained(torchs), strict=True):
-        assert torch.equal(ours, theirs)
+
+@pytest.mark.parametrize("max_norm", [0.1, 1e6])
+def test_clipping_is_torchs(max_norm):
+    draw = torch.Generator().manual_seed(0)
+    pairs = []
+    for shape in ((5, 7), (3,), (1, 1)):
+        grad = torch.randn(shape, generator=draw)
+        pairs.append([torch.nn.Parameter(torch.ones(shape)) for _ in range(2)])
+        for parameter in pairs[-1]:
+            parameter.grad = grad.clone()
+    ours, theirs = zip(*pairs, strict=True)
+    unused = torch.nn.Parameter(torch.ones(2))
+    norm = clip_grad_norm_([*ours, unused], max_norm)
+    assert norm == pytest.approx(float(torch.nn.utils.clip_grad_norm_(theirs, max_norm)))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-6)
+
+
+WRONG = {
+    "double precision": (torch.ones(3).double(), torch.ones(3).double(), "torch.float64"),
+    "another shape": (torch.ones(3), torch.ones(4), "shape is"),
+    "not contiguous": (torch.ones(4, 3).t(), torch.ones(3, 4), "not contiguous"),
+    "one number many times": (torch.ones(1).expand(5), torch.ones(5), "not contiguous"),
+    "a sparse gradient": (torch.ones(3), torch.ones(3).to_sparse(), "not contiguous"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_the_loops_cannot_take_is_one_line(name):
+    value, grad, words = WRONG[name]
+
+    class Held:  # torch.nn.Parameter itself refuses such a gradient
+        pass
+
+    parameter = value.requires_grad_()
+    held = Held()
+    held.__dict__.update(grad=grad)
+    for attribute in ("dtype", "device", "layout", "is_contiguous", "shape"):
+        setattr(held, attribute, getattr(parameter, attribute))
+    with pytest.raises(TypeError, match=words):
+        checked_gradients([held])
+
+
+def test_a_step_tells_autograd_that_a_parameter_changed():
+    parameter = torch.nn.Parameter(torch.ones(3))
+    squares = parameter.square().sum()
+    parameter.grad = torch.ones(3)
+    AdamW([{"params": [parameter]}], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        squares.backward()
+
+
+def test_powers_are_those_of_python():
+    assert all(
+        power(0.99, n) == pytest.approx(0.99**n, rel=1e-13) for n in (0, 1, 2, 7, 600, 12345)
+    )
 
 
 def test_training_imports_no_compiler():
@@ -47,7 +102,8 @@ compute.pin()
 model = compute.accelerate(MiniGPT(ModelConfig("ab", d_model=8)))
 ids = torch.zeros(2, 5, dtype=torch.int64)
 settings = {"steps": 1, "learning_rate": 1e-2, "warmup": 1, "eval_every": 1}
-train.fit(model, iter([(ids, ids)]), [(ids, ids)], settings, adamw=compute.AdamW)
+how = {"adamw": compute.AdamW, "clip": compute.clip_grad_norm_}
+train.fit(model, iter([(ids, ids)]), [(ids, ids)], settings, **how)
 print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

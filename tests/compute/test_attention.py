@@ -7,13 +7,37 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minituner.compute import functions
 from minituner.compute.kernels import attention
-from minituner.compute.sequences import pack
+from minituner.compute.sequences import Packed, pack
+from minituner.compute.step import as_arrays, sequences_of
 
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Attention(torch.autograd.Function):
+    """The compiled attention, (n, C) in and out, as PyTorch's own is called."""
+
+    @staticmethod
+    def forward(ctx, q, k, v, heads, packed):
+        ctx.heads, ctx.sequences = heads, sequences_of(packed)
+        made = attention.attend(*as_arrays([q, k, v]), heads, ctx.sequences)
+        y, tops = map(torch.from_numpy, made)
+        ctx.save_for_backward(q, k, v, y, tops)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        q, k, v, y, tops = as_arrays(ctx.saved_tensors)
+        made = attention.attend_backward(
+            q, k, v, ctx.heads, ctx.sequences, y, tops, grad.contiguous().numpy()
+        )
+        return *map(torch.from_numpy, made), None, None
+
+
+def attend(q, k, v, heads, packed: Packed):
+    return Attention.apply(q, k, v, heads, packed)
 
 
 def by_torch(q, k, v, heads):
@@ -32,7 +56,7 @@ def test_attention_and_its_gradients_are_those_of_torch(heads, width, lengths):
     assert len(packed.ids) == n
     inputs = [randn(n, C, seed=seed) for seed in range(3)]
     ours, theirs = ([x.clone().requires_grad_() for x in inputs] for _ in range(2))
-    y = functions.attention(*ours, heads, packed)
+    y = attend(*ours, heads, packed)
     bounds = list(itertools.pairwise([0, *itertools.accumulate(lengths)]))
     expected = torch.cat([by_torch(*(x[a:b] for x in theirs), heads) for a, b in bounds])
     assert torch.allclose(y.double(), expected, atol=2e-6)
@@ -53,11 +77,11 @@ def test_a_shared_start_gives_the_bytes_and_the_gradients_of_one_that_is_not():
     assert len(packed.ids) == 26 == int(unshared.sum())
     inputs = [randn(26, 32, seed=seed) for seed in range(3)]
     ours = [x.clone().requires_grad_() for x in inputs]
-    y = functions.attention(*ours, 2, packed)
+    y = attend(*ours, 2, packed)
     # The same sequences with the shared symbols written out.
     rows = packed.reads[apart.own]
     theirs = [x.clone().requires_grad_() for x in inputs]
-    whole = functions.attention(*(x[rows] for x in theirs), 2, apart)
+    whole = attend(*(x[rows] for x in theirs), 2, apart)
     assert torch.equal(y, whole[unshared])
     grad = randn(26, 32, seed=3)
     y.backward(grad)
@@ -73,7 +97,7 @@ def test_what_is_no_number_is_not_hidden(value):
     packed = pack(torch.zeros(1, 9, dtype=torch.int64), multiple=1)
     for place in range(3):
         inputs = [x if i == place else randn(9, 16, seed=i) for i in range(3)]
-        assert not torch.isfinite(functions.attention(*inputs, 2, packed)).all()
+        assert not torch.isfinite(attend(*inputs, 2, packed)).all()
 
 
 def test_the_loops_are_compiled_for_the_same_cpu_everywhere():

@@ -50,9 +50,9 @@ def test_the_lock_of_an_extra_satisfies_it_and_pins_nothing_twice(extra):
     assert not locked.keys() & lock().keys()
 
 
-def test_torch_is_pinned_exactly_and_without_a_build():
+def test_any_torch_of_a_range_may_be_used_and_the_lock_names_one_without_a_build():
     (torch,) = [requirement for requirement in DIRECT if requirement.name == "torch"]
-    assert str(torch.specifier) == f"=={lock()['torch']}"
+    assert all(torch.specifier.contains(version) for version in ("2.9.1", lock()["torch"]))
     assert "+" not in (ROOT / "requirements" / "base.lock").read_text(encoding="utf-8")
 
 

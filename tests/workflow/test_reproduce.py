@@ -123,5 +123,9 @@ def test_a_cpu_without_avx2_and_another_system_are_outside_the_promise(monkeypat
     assert environment.outside_promise() is None
     monkeypatch.setattr(environment, "_cpu", lambda field: "fma bmi2 f16c")
     assert "has no avx2" in environment.outside_promise()
+    monkeypatch.setattr(environment.platform, "machine", lambda: "riscv64")
+    assert "riscv64" in environment.outside_promise()
     monkeypatch.setattr(environment.platform, "machine", lambda: "aarch64")
-    assert "aarch64" in environment.outside_promise()
+    assert environment.outside_promise() is None
+    monkeypatch.setattr(environment.platform, "system", lambda: "Darwin")
+    assert "Darwin" in environment.outside_promise()

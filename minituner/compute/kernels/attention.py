@@ -3,11 +3,21 @@
 Every sum is taken in the order written, with a fused multiply-add only where `tile` asks for it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minituner.compute.kernels.exponential import exponential
-from minituner.compute.kernels.jit import ONE, compiled
-from minituner.compute.kernels.tiles import LANES, rounded, tile, transposed, turned_tile
+from minituner.compute.kernels.jit import LANES, ONE, compiled
+from minituner.compute.kernels.tiles import rounded, tile, transposed, turned_tile
+
+
+class Sequences(NamedTuple):
+    """Where the symbols of S sequences lie, as in `sequences.Packed`."""
+
+    reads: np.ndarray  # (S, T)
+    lengths: np.ndarray  # (S,)
+    first: np.ndarray  # (S,)
 
 
 @compiled
@@ -78,11 +88,13 @@ def soften(scores, T, begin, top, total):
 
 
 @compiled
-def attend(q, k, v, heads, reads, lengths, first, y, tops):
-    """Set y (n, C) to causal attention's output and tops (n, heads) to each query's highest score.
+def attend(q, k, v, heads, sequences):
+    """Causal attention's output (n, C) and each query's highest score (n, heads).
 
-    q, k and v are (n, C); reads, lengths and first are those of `sequences.Packed`.
+    q, k and v are (n, C). Symbols of no sequence get zeros.
     """
+    reads, lengths, first = sequences.reads, sequences.lengths, sequences.first
+    y, tops = np.zeros(q.shape, np.float32), np.zeros((q.shape[0], heads), np.float32)
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
     for s in range(lengths.size):
         rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
@@ -91,7 +103,8 @@ def attend(q, k, v, heads, reads, lengths, first, y, tops):
         for h in range(heads):
             keys, values = head(k, rows, heads, h, scale), head(v, rows, heads, h, ONE)
             weights = score(keys, turned_head(q, rows, heads, h), begin)
-            top[:] = weights[0]
+            for i in range(T):
+                top[i] = weights[0, i]
             for j in range(1, rows.size):
                 for i in range(max(j, begin), T):
                     top[i] = top[i] if top[i] > weights[j, i] else weights[j, i]
@@ -110,11 +123,15 @@ def attend(q, k, v, heads, reads, lengths, first, y, tops):
                 row = y[rows[t], h * width : (h + 1) * width]
                 for d in range(width):
                     row[d] = out[d, t]
+    return y, tops
 
 
 @compiled
-def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q, for_k, for_v):
-    """Add to for_q, for_k and for_v, (n, C), the gradients by q, k and v; grad is that by y."""
+def attend_backward(q, k, v, heads, sequences, y, tops, grad):
+    """The gradients by q, k and v, all (n, C); grad is that by y."""
+    reads, lengths, first = sequences.reads, sequences.lengths, sequences.first
+    for_q, for_k = np.zeros(q.shape, np.float32), np.zeros(q.shape, np.float32)
+    for_v = np.zeros(q.shape, np.float32)
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
     for s in range(lengths.size):
         rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
@@ -145,7 +162,7 @@ def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q,
                     row[i] /= totals[i]
                     by[i] = row[i] * (by[i] - means[i])
             by_query = np.zeros((keys.shape[1], T), np.float32)
-            by_key, by_value = np.empty_like(grads), np.empty_like(grads)
+            by_key, by_value = np.empty(grads.shape, np.float32), np.empty(grads.shape, np.float32)
             for d in range(0, grads.shape[1], LANES):
                 for t in range(begin, T, LANES):
                     turned_tile(by_query, d, t, keys, by_score, 0, t + LANES)
@@ -155,3 +172,4 @@ def attend_backward(q, k, v, heads, reads, lengths, first, y, tops, grad, for_q,
             add_head(for_q, rows, heads, h, transposed(by_query), ONE)
             add_head(for_k, rows, heads, h, by_key, scale)
             add_head(for_v, rows, heads, h, by_value, ONE)
+    return for_q, for_k, for_v

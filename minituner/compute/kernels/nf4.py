@@ -7,7 +7,7 @@ of unpacking the weight first.
 import numpy as np
 
 from minituner.compute.kernels.jit import ONE, compiled
-from minituner.compute.kernels.tiles import HIGH, WIDE, copy_columns, padded, wide_tile
+from minituner.compute.kernels.tiles import HIGH, WIDE, copy, copy_columns, padded, wide_tile
 
 STRIP = 32  # columns unpacked at a time, a part of one block; the rows are WIDE
 
@@ -97,4 +97,4 @@ def product_backward(grad, packed, blocksize, code, scales, for_x):
             for i in range(0, n, HIGH):
                 wide_tile(part, max(min(i, n - HIGH), 0), 0, left, weight[p], 0, grad.shape[1])
     if whole.size > for_x.size:
-        for_x[:] = whole[:n]
+        copy(whole, for_x)

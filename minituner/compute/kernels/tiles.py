@@ -1,7 +1,7 @@
 """Products of float32 matrices by tiles that stay in registers, the same bytes on every CPU.
 
-Each sum is taken in the order of its terms by fused multiply-adds, so all x86-64-v3 CPUs make the
-same bytes, and so does every shape of tile.
+Each sum is taken in the order of its terms by fused multiply-adds, so all CPUs that have these make
+the same bytes, and so does every shape of tile.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from minituner.compute.kernels.jit import compiled
+from minituner.compute.kernels.jit import LANES, compiled
 
-LANES = 8  # float32 numbers in a vector of x86-64-v3
 WIDE, HIGH = 2 * LANES, 4  # columns and rows of `wide_tile`
 PIECE = 64  # rows that a sum over rows takes at a time, so that they stay in the nearest cache
 
@@ -95,13 +94,22 @@ def rounded(n):
 
 
 @compiled
+def copy(x, out):
+    """Set the first rows and columns of out to x, or the rows and columns that x has of it."""
+    for i in range(min(x.shape[0], out.shape[0])):
+        row, new = x[i], out[i]
+        for c in range(min(row.size, new.size)):
+            new[c] = row[c]
+
+
+@compiled
 def padded(x, rows, columns):
     """x with zeros behind each row and column up to at least that many; x itself if it has them."""
     rows, columns = max(rows, x.shape[0]), max(columns, x.shape[1])
     if rows == x.shape[0] and columns == x.shape[1]:
         return x
     out = np.zeros((rows, columns), np.float32)
-    out[: x.shape[0], : x.shape[1]] = x
+    copy(x, out)
     return out
 
 
@@ -145,7 +153,8 @@ def product(left, right, row, out):
     high = LANES if c <= LANES else HIGH
     left, whole = padded(left, high, 0), padded(out, high, width)
     added = np.zeros(whole.shape[1], np.float32)
-    added[: row.size] = row
+    for i in range(row.size):
+        added[i] = row[i]
     columns = np.zeros((left.shape[1], width), np.float32)
     for start in range(0, c, width):
         start = max(min(start, c - width), 0)
@@ -158,7 +167,7 @@ def product(left, right, row, out):
             else:
                 wide_tile(part, i, 0, left, columns, 0, left.shape[1], row_part)
     if whole.size > out.size:
-        out[:] = whole[:n, :c]
+        copy(whole, out)
 
 
 @compiled
@@ -183,33 +192,3 @@ def add_over_rows(left, right, factor, out):
             sums, row = out[i], part[i]
             for c in range(columns):
                 sums[c] += row[c] * factor
-
-
-@compiled
-def low_rank(y, x, A, B, scale, inner, out):
-    """Set inner (n, r) to A x and out (n, out) to y + scale · B A x.
-
-    x is (n, in), A (r, in) and B (out, r).
-    """
-    nothing = np.empty(0, np.float32)
-    product(x, A.T, nothing, inner)
-    product(inner, B.T, nothing, out)
-    for i in range(out.shape[0]):
-        row, start = out[i], y[i]
-        for c in range(row.size):
-            row[c] = start[c] + row[c] * scale
-
-
-@compiled
-def low_rank_backward(grad, x, inner, A, B, scale, for_x, for_A, for_B):
-    """Set for_x, unless it is empty, and add to for_A and for_B; grad is the gradient by out."""
-    nothing, by_inner = np.empty(0, np.float32), np.empty_like(inner)
-    product(grad, B, nothing, by_inner)
-    if for_x.size:
-        product(by_inner, A, nothing, for_x)
-        for i in range(for_x.shape[0]):
-            row = for_x[i]
-            for c in range(row.size):
-                row[c] *= scale
-    add_over_rows(by_inner, x, scale, for_A)
-    add_over_rows(grad, inner, scale, for_B)

@@ -1,0 +1,46 @@
+"""Machine code on disk belongs to the text of all loops, and making it is said."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from minituner.compute.kernels import jit
+
+CODE = """
+import minituner
+import numpy as np
+from minituner.compute.kernels import norm
+print(norm.total(np.ones(16, np.float32), np.empty(8, np.float32)))
+"""
+
+
+def total(package, **environment):
+    """What a copy of the package computes, and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=package.parent,
+        env={"PATH": os.environ["PATH"], "HOME": str(package.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout), done.stderr.count("compiling for this machine")
+
+
+def test_a_changed_loop_is_compiled_anew_where_it_is_called_from_too(tmp_path):
+    package = tmp_path / "minituner"
+    shutil.copytree(jit.HERE.parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    assert total(package) == (16.0, 1)
+    assert total(package) == (16.0, 0)
+    # numba by itself looks only at the file that a loop is in.
+    other = package / "compute" / "kernels" / "gelu.py"
+    other.write_text(other.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    assert total(package) == (16.0, 1)
+
+
+def test_the_users_folder_for_machine_code_is_used(tmp_path):
+    package = jit.HERE.parents[1]
+    assert total(package, NUMBA_CACHE_DIR=str(tmp_path)) == (16.0, 1)
+    assert list(tmp_path.rglob("*.nbc"))
+    assert total(package, NUMBA_CACHE_DIR=str(tmp_path)) == (16.0, 0)
