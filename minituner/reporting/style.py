@@ -43,6 +43,7 @@ def save(figure: Figure, stem: Path, source: Path) -> None:
 
     Neither carries a date or a version, which would change the bytes of an unchanged picture.
     """
+    settle(figure)
     drawn_from = storage.sha256(source)
     with storage.atomic(stem.with_suffix(".png")) as temporary:
         metadata = {"Software": None, SOURCE_KEY: drawn_from}
@@ -50,6 +51,18 @@ def save(figure: Figure, stem: Path, source: Path) -> None:
     with storage.atomic(stem.with_suffix(".svg")) as temporary:
         metadata = {"Date": None, "Creator": None, "Source": f"{SOURCE_KEY}={drawn_from}"}
         figure.savefig(temporary, format="svg", metadata=metadata)
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out once, and keep its axes' places to four digits.
+
+    The last digits of what the layout's solver finds differ between CPUs, and a coordinate of the
+    SVG may then be rounded to another last digit.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(place, 4) for place in axes.get_position().bounds])
 
 
 def rank_axis(axes: Axes, ranks: list[int]) -> None:
