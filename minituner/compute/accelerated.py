@@ -9,8 +9,9 @@ from os.path import commonprefix
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
-from minituner import data, evaluate
+from minituner import data
 from minituner.compute import known, step
 from minituner.compute.kernels import ends
 from minituner.compute.sequences import needed, needed_lengths, pack
@@ -73,20 +74,24 @@ class Accelerated:
         """`evaluate.score` in one forward pass; what forms share is computed once."""
         texts = [prompt + form for prompt, form in zip(prompts, forms, strict=True)]
         ids, targets = data.batch(texts, self.model.config.vocab, list(map(len, forms)))
+        log_probs = torch.zeros(ids.shape, dtype=torch.float64)
+        likeliest = torch.ones(ids.shape, dtype=torch.bool)
+        is_form = targets != IGNORE
+        wanted = targets[is_form]
         try:
             numbers = self._numbers(ids)
         except known.Unknown as reason:
             self._say(reason)
-            return evaluate.score(self.model, prompts, forms)
+            logits = self.model(ids)[is_form]
+            by_symbol = F.log_softmax(logits, -1).gather(1, wanted[:, None])[:, 0].double()
+            log_probs[is_form], likeliest[is_form] = by_symbol, logits.argmax(-1) == wanted
+            return log_probs, likeliest
         lengths, (parents, shared) = needed_lengths(targets), shared_starts(prompts, texts)
         # A text whose form is empty is not computed, so nothing of it can be shared.
         sequences = pack(ids, lengths, parents, torch.minimum(shared, lengths[parents]))
-        is_form = targets != IGNORE
         logits = step.run(numbers, step.Batch(sequences, key=_key(numbers)))
         rows = logits[sequences.reads[is_form]].numpy()
-        log_probs = torch.zeros(ids.shape, dtype=torch.float64)
-        likeliest = torch.ones(ids.shape, dtype=torch.bool)
-        by_symbol = ends.choices(rows, targets[is_form].numpy())
+        by_symbol = ends.choices(rows, wanted.numpy())
         log_probs[is_form], likeliest[is_form] = map(torch.from_numpy, by_symbol)
         return log_probs, likeliest
 
