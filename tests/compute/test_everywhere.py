@@ -1,17 +1,15 @@
-"""The same bytes from other CPUs, another architecture and another PyTorch, most under qemu."""
+"""The same bytes from other CPUs and under other settings of the libraries."""
 
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks.reproducibility.__main__ import build_emulated, compare, make_template, tracked
-from tests.support import arm64
-
 WORK = "tests.compute.everywhere"
-CPUS = ["Haswell", "EPYC-Milan"]
+ROOT = Path(__file__).resolve().parents[2]
 # What a user may have set, none of which matters any more.
 SETTINGS = {
     "MKL_CBWR": "AUTO",
@@ -27,7 +25,7 @@ def start(*launcher, steps=20, **environment):
     return subprocess.Popen(
         [*(launcher or [sys.executable]), "-m", WORK, str(steps)],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
-        cwd=arm64.ROOT,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,31 +57,10 @@ def test_without_the_loops_the_bytes_do_differ(native):
 
 
 @pytest.mark.long
-def test_other_x86_cpus_train_the_same_bytes():
+def test_another_x86_cpu_trains_the_same_bytes():
+    """The vectors of x86-64-v3 and no more; `snakemake reproducibility` tries another, too."""
     qemu = shutil.which("qemu-x86_64")
     if not qemu:
         pytest.skip("qemu-x86_64 is missing: apt-get install qemu-user")
     here = hashes(start(steps=3))
-    running = [start(qemu, "-cpu", cpu, sys.executable, steps=3) for cpu in CPUS]
-    assert [hashes(process) for process in running] == [here] * len(CPUS)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("cpu", arm64.CPUS)
-def test_arm64_with_another_torch_trains_the_same_bytes(native, cpu):
-    if arm64.missing():
-        pytest.skip(arm64.missing())
-    assert hashes(start(*arm64.command(cpu), **arm64.environment())) == native
-
-
-@pytest.mark.long
-def test_arm64_with_another_torch_builds_the_same_tiny_project(finished, tmp_path):
-    if arm64.missing():
-        pytest.skip(arm64.missing())
-    make_template(tmp_path / "template")
-    made = build_emulated(
-        tmp_path / "template", tmp_path, arm64.command("SVE"), arm64.environment()
-    )
-    here = tracked(finished.root)
-    unequal = {name for name, digest in tracked(made).items() if here[name] != digest}
-    assert unequal <= {"results/report.html"}, compare(here, tracked(made))
+    assert hashes(start(qemu, "-cpu", "Haswell", sys.executable, steps=3)) == here

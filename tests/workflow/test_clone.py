@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.tiny_project import Project
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def store(finished, tmp_path_factory):
