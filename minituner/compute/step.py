@@ -63,7 +63,7 @@ class _Step(torch.autograd.Function):
         ids, places = as_arrays([packed.ids, packed.positions])
         x = ends.embed(arrays[numbers.tokens], arrays[numbers.positions], ids, places)
         embedded = flowing = trained[numbers.tokens] or trained[numbers.positions]
-        kept, narrowed = [], False
+        kept, narrowed, learning = [], False, 0
         for index, parts in enumerate(numbers.blocks):
             looked, flowing_in = _looked(numbers, batch, index), flowing
             block = numba_block(parts, arrays, batch.key, index)
@@ -71,6 +71,7 @@ class _Step(torch.autograd.Function):
             names, flowing = _needed(parts, trained, flowing_in)
             kept += [getattr(made, name) if name in names else None for name in made._fields]
             narrowed = looked.size > 0 and "y" in names
+            learning += flowing
         h, mean, rstd = norms.norm(x, *numba_norm(numbers.ln_f, arrays))
         logits = np.empty((len(h), len(arrays[numbers.tokens])), np.float32)
         product(h, arrays[numbers.tokens].T, NOTHING, logits)
@@ -85,6 +86,7 @@ class _Step(torch.autograd.Function):
         made = ids, places, looked, batch.targets, softmax, share, x, mean, rstd, h
         kept = [value if want else None for value, want in zip(made, wanted, strict=True)] + kept
         ctx.numbers, ctx.batch, ctx.n_tensors = numbers, batch, len(tensors)
+        ctx.lowest = len(numbers.blocks) - learning  # no gradient is asked for below that block
         ctx.save_for_backward(*tensors, *map(as_tensor, kept))
         return torch.from_numpy(out)
 
@@ -109,11 +111,9 @@ class _Step(torch.autograd.Function):
             product(by_logits, arrays[tokens], NOTHING, by_h)
             weight, for_norm = arrays[numbers.ln_f.weight], gradients_of(numbers.ln_f, sums)
             norms.norm_backward(by_h, made.x, made.mean, made.rstd, weight, *for_norm[:2], by_x)
-        for index in reversed(range(len(numbers.blocks))):
+        for index in reversed(range(ctx.lowest, len(numbers.blocks))):
             n = len(Activations._fields)
             own = dict(zip(Activations._fields, kept[index * n : (index + 1) * n], strict=True))
-            if all(value is None for value in own.values()):
-                break  # nothing in this block is trained, nor before it
             parts = numbers.blocks[index]
             by_x = blocks.backward(
                 by_x,

@@ -1,6 +1,7 @@
 """PyTorch's own rules hold for an accelerated model; the modules compute what it does not know."""
 
 import copy
+import random
 import subprocess
 import sys
 import threading
@@ -15,7 +16,15 @@ from torch.utils.checkpoint import checkpoint
 from minituner import compute, lora, nf4
 from minituner.compute.kernels import linears
 from minituner.model import MLP
-from tests.compute.test_accelerated import adapted, batch, in_double, minigpt, unknown
+from tests.compute.test_accelerated import (
+    MODELS,
+    adapted,
+    batch,
+    in_double,
+    minigpt,
+    outcome,
+    unknown,
+)
 
 
 def gradients(loss, parameters):
@@ -53,6 +62,27 @@ def test_gradients_of_a_parameter_that_is_used_twice_are_added(share):
     fast, exact = compute.accelerate(model), in_double(model)
     theirs = gradients(exact.loss(*batch(True)), list(exact.parameters()))
     assert near(gradients(fast.loss(*batch(True)), parameters), theirs)
+
+
+@pytest.mark.parametrize("name", ["everything", "all, rank 9", "NF4, all"])
+def test_any_part_of_a_model_may_be_trained_alone(name):
+    """A frozen update lets gradients through; a bias at a block's end needs nothing kept."""
+    draw = random.Random(0)
+    for drawn in range(60):
+        model = MODELS[name]()
+        parameters = dict(model.named_parameters())
+        for layer in lora.lora_layers(model).values():
+            layer.lora_B.data *= 0.05
+        chosen = draw.sample(sorted(parameters), draw.choice([1, 2, 3, 6]))
+        if drawn == 0:
+            chosen = ["blocks.0.mlp.fc2.bias" if name == "everything" else "ln_f.bias"]
+        for each, parameter in parameters.items():
+            parameter.requires_grad_(each in chosen)
+        pair, double = batch(masked=bool(drawn % 2)), in_double(model)
+        ours, theirs = outcome(model, pair), outcome(double, pair, by_loops=False)
+        for one, other in zip(ours, theirs, strict=True):
+            least = 1e-3 * max(1e-3, float(other.abs().max()))
+            assert torch.allclose(one.double(), other, rtol=0, atol=least), chosen
 
 
 @pytest.mark.parametrize("name", ["blocks.0.mlp.fc2.weight", "blocks.1.attn.v_proj.lora_B"])

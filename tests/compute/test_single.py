@@ -64,6 +64,24 @@ def test_an_update_and_its_gradients_are_torchs(rank, quantized, into, out):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize("trained", [[], ["lora_A"], ["lora_B"]])
+def test_a_frozen_update_lets_the_inputs_gradient_through(quantized, trained):
+    layer, x = a_linear(64, 48, True, 3, quantized).requires_grad_(False), randn(7, 64)
+    for name in trained:
+        getattr(layer, name).requires_grad_(True)
+    for ours, theirs in zip(
+        results(compute.linear, layer, x), results(textbook, layer, x), strict=True
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_an_input_of_the_wrong_width_is_refused_in_pytorchs_words():
+    for kind in ({}, {"rank": 2}, {"quantized": True}):
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+            compute.linear(a_linear(64, 48, **kind), randn(4, 32))
+
+
 def test_rows_and_gradients_of_any_layout_are_taken():
     layer, x = a_linear(6, 9, rank=2), randn(6, 5).t()
     assert not x.is_contiguous()

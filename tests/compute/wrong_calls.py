@@ -66,6 +66,7 @@ def linear(draw: Drawn) -> nn.Module:
         layer = lora.LoRALinear(layer, draw.random.randint(1, min(into, out)))
         nn.init.normal_(layer.lora_B)
     spoil(draw, layer, 0.4)
+    freeze(draw, layer)
     return layer
 
 
@@ -89,6 +90,15 @@ def spoil(draw: Drawn, module: nn.Module, chance: float) -> None:
             part._buffers[name] = tensor
 
 
+def freeze(draw: Drawn, module: nn.Module) -> None:
+    """Half the time, draw anew which of a module's parameters are trained, adapter or not."""
+    if draw.random.random() < 0.5:
+        share = draw.random.choice([0.0, 0.1, 0.5, 1.0])
+        for parameter in module.parameters():
+            if parameter.is_floating_point() or parameter.is_complex():
+                parameter.requires_grad_(draw.random.random() < share)
+
+
 def model(draw: Drawn) -> MiniGPT:
     """A small MiniGPT of some kind, at times with a spoilt tensor."""
     heads = draw.random.randint(1, 3)
@@ -102,6 +112,7 @@ def model(draw: Drawn) -> MiniGPT:
         wrap = qlora.wrap_minigpt_qlora if kind == 2 else lora.wrap_minigpt_with_lora
         wrap(made, rank, 2.0, target_modules=targets)
     spoil(draw, made, 0.5)
+    freeze(draw, made)
     return made
 
 
@@ -152,7 +163,9 @@ def one_call(seed: int) -> None:
         layer = linear(draw)
         width = draw.random.choice([layer.in_features, draw.size(70)])
         x = draw.spoilt(draw.normal(draw.size(), width))
-        PARAMETERS[:] = list(layer.parameters())
+        if x.is_floating_point() and draw.random.random() < 0.5:
+            x = x.detach().requires_grad_()
+        PARAMETERS[:] = [x, *layer.parameters()]
         ours, theirs = outcome(compute.linear, layer, x), outcome(layer, x)
     elif kind in ("loss", "logits"):
         made = model(draw).train(draw.random.random() < 0.5)

@@ -83,8 +83,12 @@ def update(x, layer, y):
 
 @compiled
 def update_backward(grad, x, inner, layer, gradients, wanted, for_x):
-    """What `linear_backward` does, for the low-rank update alone."""
-    by_inner, nothing = np.empty(inner.shape, np.float32), np.empty(0, np.float32)
+    """What `linear_backward` does, for the low-rank update alone.
+
+    x and inner have no rows where neither A nor B has a gradient.
+    """
+    shape, nothing = (grad.shape[0], layer.A.shape[0]), np.empty(0, np.float32)
+    by_inner = np.empty(shape, np.float32)
     product(grad, layer.B, nothing, by_inner)
     if wanted:
         part = np.empty((grad.shape[0], layer.A.shape[1]), np.float32)
