@@ -51,7 +51,7 @@ class LoRALinear(nn.Module):
         self.rank, self.alpha, self.dropout = r, alpha, dropout
         self.scaling = alpha / r
         self.merged = False
-        self._merged: list[torch.Tensor] = []  # the A and B that were merged
+        self._merged: list[torch.Tensor] = []  # the A and (α/r) B that were merged
         device = next(iter(base.parameters()), torch.empty(0)).device
         self.lora_A = nn.Parameter(torch.empty(r, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, r, device=device))
@@ -98,7 +98,7 @@ class LoRALinear(nn.Module):
                 "use qlora.merged_float_linear() to merge into the dequantized weights"
             )
         if not self.merged:
-            self._merged = [self.lora_A.detach().clone(), self.lora_B.detach().clone()]
+            self._merged = [self.lora_A.detach().clone(), self.scaling * self.lora_B.detach()]
             self.base.weight += self.delta_weight()
             self.merged = True
         return self
@@ -108,7 +108,7 @@ class LoRALinear(nn.Module):
         """Take what was merged out of the base's weight again, exact but for float rounding."""
         if self.merged:
             A, B = self._merged
-            self.base.weight -= self.scaling * (B @ A)
+            self.base.weight -= B @ A
             self.merged, self._merged = False, []
         return self
 

@@ -61,14 +61,12 @@ class AdamW:
                 state = self.state.setdefault(parameter, _fresh(parameter))
                 state["step"] += 1
                 steps = int(state["step"])
-                rates = (
-                    *(1 - lr * decay, 1 - beta_1, beta_2, 1 - beta_2),
-                    *(lr / (1 - power(beta_1, steps)), 1 / math.sqrt(1 - power(beta_2, steps))),
-                    eps,
-                )
+                bias_1, bias_2 = (1 - power(beta, steps) for beta in (beta_1, beta_2))
+                rates = 1 - lr * decay, 1 - beta_1, beta_2, 1 - beta_2
+                rates += lr / bias_1, 1 / math.sqrt(bias_2), eps
                 tensors = parameter.detach(), state["exp_avg"], state["exp_avg_sq"]
                 values, first, second = (tensor.numpy().reshape(-1) for tensor in tensors)
-                loops.step(values, grad, first, second, tuple(map(np.float32, rates)))
+                loops.step(values, grad, first, second, loops.Rates(*map(np.float32, rates)))
                 torch.autograd.graph.increment_version(parameter)
 
 

@@ -23,6 +23,7 @@ UNPATCHED = {(kind, name): getattr(kind, name, None) for kind in KNOWN for name 
 FUNCTIONS = ("linear", "gelu", "layer_norm", "embedding", "scaled_dot_product_attention", "dropout")
 FUNCTIONS += ("cross_entropy",)
 UNPATCHED |= {(nn.functional, name): getattr(nn.functional, name) for name in FUNCTIONS}
+GLOBAL_HOOKS = [n for n in vars(global_hooks) if n.startswith("_global_") and n.endswith("_hooks")]
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 is_traced = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", lambda tensor: False)
 
@@ -31,19 +32,19 @@ class Unknown(Exception):
     """Why the loops cannot compute something, as a phrase."""
 
 
-class Layer(NamedTuple):
-    """Where a Linear's tensors are in `Numbers.tensors`; None for what it has not."""
+class LayerPlaces(NamedTuple):
+    """Where a Linear's tensors are in `Tensors.tensors`; None for what it has not."""
 
     weight: int  # float32 (out, in), or NF4's codes
     bias: int | None
-    A: int | None
-    B: int | None
-    scaling: float
-    dropout: float
-    state: QuantState | None  # of a weight in NF4
+    state: QuantState | None = None  # of a weight in NF4
+    A: int | None = None
+    B: int | None = None
+    scaling: float = 0.0
+    dropout: float = 0.0
 
 
-class Norm(NamedTuple):
+class NormPlaces(NamedTuple):
     """Where a LayerNorm's tensors are."""
 
     weight: int
@@ -60,11 +61,8 @@ class Tensors:
 
     def _tensor(self, tensor: Any, *shape: int, dtype: torch.dtype = torch.float32) -> int:
         """The place of a tensor, which must have this shape and dtype."""
-        if type(tensor) not in (torch.Tensor, nn.Parameter) or is_traced(tensor):
-            raise Unknown(f"a {type(tensor).__name__} where a tensor belongs")
-        if tensor.dtype != dtype or tensor.device.type != "cpu":
-            raise Unknown(f"{tensor.dtype} on {tensor.device}")
-        if tensor.layout != torch.strided or not tensor.is_contiguous() or tensor.is_neg():
+        check_plain(tensor, dtype)
+        if not tensor.is_contiguous():
             raise Unknown("a tensor that is not contiguous")
         if tuple(tensor.shape) != shape or not tensor.numel():
             raise Unknown(f"a tensor of shape {tuple(tensor.shape)} where {shape} belongs")
@@ -73,11 +71,10 @@ class Tensors:
             self.tensors.append(tensor)
         return place
 
-    def layer(self, module: nn.Module, out: int, into: int) -> Layer:
+    def layer(self, module: nn.Module, out: int, into: int) -> LayerPlaces:
         """A Linear of any kind whose weight must be (out, in)."""
         if type(module) is LoRALinear:
-            _module(module, LoRALinear)
-            base = self.layer(module.base, out, into)
+            base = self.layer(_module(module, LoRALinear).base, out, into)
             if base.A is not None:
                 raise Unknown("an update on an update")
             if module.merged:
@@ -91,15 +88,12 @@ class Tensors:
             )
         bias = None if module.bias is None else self._tensor(module.bias, out)
         if type(module) is NF4Linear:
-            _module(module, NF4Linear)
-            return Layer(
-                self._codes(module, out, into), bias, None, None, 0.0, 0.0, module.quant_state
-            )
-        weight = self._tensor(_module(module, nn.Linear).weight, out, into)
-        return Layer(weight, bias, None, None, 0.0, 0.0, None)
+            state = _module(module, NF4Linear).quant_state
+            return LayerPlaces(self._codes(module.weight, state, out, into), bias, state)
+        return LayerPlaces(self._tensor(_module(module, nn.Linear).weight, out, into), bias)
 
-    def _codes(self, module: NF4Linear, out: int, into: int) -> int:
-        state, n = module.quant_state, out * into
+    def _codes(self, codes: torch.Tensor, state: QuantState, out: int, into: int) -> int:
+        n = out * into
         if tuple(state.shape) != (out, into) or state.dtype != torch.float32:
             raise Unknown(f"NF4 of {state.dtype}, {tuple(state.shape)}")
         if state.blocksize not in BLOCKSIZES:
@@ -110,7 +104,7 @@ class Tensors:
         else:
             self._tensor(state.absmax, blocks, dtype=torch.uint8)
             self._tensor(state.nested_absmax, -(-blocks // NESTED_BLOCKSIZE))
-        return self._tensor(module.weight, -(-n // 2), 1, dtype=torch.uint8)
+        return self._tensor(codes, -(-n // 2), 1, dtype=torch.uint8)
 
 
 class Numbers(Tensors):
@@ -142,15 +136,15 @@ class Numbers(Tensors):
             raise Unknown("an embedding with a padding symbol")
         return self._tensor(module.weight, len(module.weight), C)
 
-    def _norm(self, module: nn.Module, C: int) -> Norm:
+    def _norm(self, module: nn.Module, C: int) -> NormPlaces:
         _module(module, nn.LayerNorm)
         if module.weight is None or module.bias is None:
             raise Unknown("a norm without weight or bias")
         if tuple(module.normalized_shape) != (C,):
             raise Unknown(f"a norm over {tuple(module.normalized_shape)}, not {C}")
-        return Norm(self._tensor(module.weight, C), self._tensor(module.bias, C), module.eps)
+        return NormPlaces(self._tensor(module.weight, C), self._tensor(module.bias, C), module.eps)
 
-    def _block(self, block: nn.Module, C: int) -> tuple[Norm | Layer, ...]:
+    def _block(self, block: nn.Module, C: int) -> tuple[NormPlaces | LayerPlaces, ...]:
         attn, mlp = _module(_module(block, Block).attn, Attention), _module(block.mlp, MLP)
         if not isinstance(attn.n_head, int) or attn.n_head < 1 or C % attn.n_head:
             raise Unknown(f"{attn.n_head} heads of {C} channels")
@@ -189,7 +183,7 @@ def check_surroundings() -> None:
         raise Unknown("numerics left to the libraries")
     if torch.is_autocast_enabled("cpu"):
         raise Unknown("autocast")
-    if any(getattr(global_hooks, name) for name in vars(global_hooks) if _is_global_hook(name)):
+    if any(getattr(global_hooks, name) for name in GLOBAL_HOOKS):
         raise Unknown("hooks on all modules")
     for (owner, name), method in UNPATCHED.items():
         if getattr(owner, name, None) is not method:
@@ -198,8 +192,18 @@ def check_surroundings() -> None:
         raise Unknown("the textbook's functions were replaced")
 
 
-def _is_global_hook(name: str) -> bool:
-    return name.startswith("_global_") and name.endswith("_hooks")
+def check_plain(tensor: Any, dtype: torch.dtype) -> None:
+    """Refuse what is no ordinary tensor of that dtype in the CPU's memory.
+
+    Raises:
+        Unknown: naming what it is instead.
+    """
+    if type(tensor) not in (torch.Tensor, nn.Parameter) or is_traced(tensor):
+        raise Unknown(f"a {type(tensor).__name__} where a tensor belongs")
+    if tensor.dtype != dtype or tensor.device.type != "cpu":
+        raise Unknown(f"{tensor.dtype} on {tensor.device}")
+    if tensor.layout != torch.strided or tensor.is_neg():
+        raise Unknown("a tensor that is no plain memory")
 
 
 def check_input(x: torch.Tensor, width: int) -> None:
@@ -208,11 +212,8 @@ def check_input(x: torch.Tensor, width: int) -> None:
     Raises:
         Unknown: naming what does not fit.
     """
-    if type(x) not in (torch.Tensor, nn.Parameter) or is_traced(x):
-        raise Unknown(f"a {type(x).__name__} where a tensor belongs")
-    if x.dtype != torch.float32 or x.device.type != "cpu" or x.layout != torch.strided:
-        raise Unknown(f"{x.dtype} on {x.device}")
-    if not x.numel() or x.shape[-1:] != (width,) or x.is_neg():
+    check_plain(x, torch.float32)
+    if not x.numel() or x.shape[-1:] != (width,):
         raise Unknown(f"{tuple(x.shape)} for a Linear of {width} inputs")
 
 
@@ -222,11 +223,8 @@ def check_ids(ids: Any, symbols: int, longest: int) -> None:
     Raises:
         Unknown: naming what does not fit.
     """
-    if type(ids) is not torch.Tensor or is_traced(ids) or ids.dtype != torch.int64:
-        raise Unknown("ids that are no int64 tensor")
-    if ids.dim() != 2 or ids.device.type != "cpu" or ids.layout != torch.strided:
-        raise Unknown(f"ids of shape {tuple(ids.shape)} on {ids.device}")
-    if not ids.numel() or ids.shape[1] > longest:
+    check_plain(ids, torch.int64)
+    if ids.dim() != 2 or not ids.numel() or ids.shape[1] > longest:
         raise Unknown(f"{tuple(ids.shape)} ids for a context of {longest}")
     if int(ids.min()) < 0 or int(ids.max()) >= symbols:
         raise Unknown("an id outside the vocabulary")
@@ -238,9 +236,8 @@ def check_targets(targets: Any, ids: torch.Tensor, symbols: int) -> None:
     Raises:
         Unknown: naming what does not fit.
     """
-    if type(targets) is not torch.Tensor or is_traced(targets) or targets.dtype != torch.int64:
-        raise Unknown("targets that are no int64 tensor")
-    if targets.shape != ids.shape or targets.device.type != "cpu":
+    check_plain(targets, torch.int64)
+    if targets.shape != ids.shape:
         raise Unknown(f"targets of shape {tuple(targets.shape)} for ids of {tuple(ids.shape)}")
     counting = targets[targets != IGNORE]
     if not counting.numel():

@@ -11,7 +11,15 @@ from minituner.compute import known
 from minituner.compute.kernels import linears, tiles
 from minituner.compute.kernels import nf4 as strips
 from minituner.compute.setup import drawn_key
-from minituner.compute.step import NO_ROWS, as_arrays, as_tensor, gradients_of, numba_layer
+from minituner.compute.step import (
+    NO_ROWS,
+    as_arrays,
+    as_tensor,
+    gradients_of,
+    keeps_input,
+    numba_layer,
+    zero_gradients,
+)
 from minituner.nf4 import QuantState, code_values
 
 
@@ -46,16 +54,18 @@ class _Linear(torch.autograd.Function):
         trained, arrays, rows = ctx.needs_input_grad[3:], as_arrays(tensors), _rows(x)
         by_strips = fits_strips(places.state)
         layer = numba_layer(places, arrays, key, unpack=not by_strips)
-        y = np.empty((len(rows), len(layer.B)), np.float32)
         if by_strips:
+            y = np.empty((len(rows), len(layer.B)), np.float32)
             row = layer.bias if layer.bias.size else np.zeros(y.shape[1], np.float32)
             strips.product(rows, *_packed(places, arrays), row, y)
+            inner = linears.update(rows, layer, y) if layer.A.size else NO_ROWS
         else:
-            tiles.product(rows, layer.weight.T, layer.bias, y)
-        inner = linears.update(rows, layer, y) if layer.A.size else None
+            y, inner = linears.linear(rows, layer)
         ctx.places, ctx.key, ctx.shape = places, key, x.shape
-        needs_x = any(trained[p] for p in (places.weight, places.A, places.B) if p is not None)
-        ctx.save_for_backward(x if needs_x else None, as_tensor(inner), *tensors)
+        kept = keeps_input(places, trained)
+        ctx.save_for_backward(
+            x if kept else None, as_tensor(inner) if kept and inner.size else None, *tensors
+        )
         return torch.from_numpy(y).view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -63,10 +73,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx, grad):
         x, inner, *tensors = ctx.saved_tensors
         wanted, arrays, places = ctx.needs_input_grad[2], as_arrays(tensors), ctx.places
-        sums = [
-            np.zeros_like(a) if t else None
-            for a, t in zip(arrays, ctx.needs_input_grad[3:], strict=True)
-        ]
+        sums = zero_gradients(arrays, ctx.needs_input_grad[3:])
         by_strips, gradients = fits_strips(places.state), gradients_of(places, sums)
         layer = numba_layer(places, arrays, ctx.key, unpack=not by_strips)
         rows, inputs = _rows(grad), NO_ROWS if x is None else _rows(x)
@@ -89,7 +96,7 @@ def _rows(x: torch.Tensor) -> np.ndarray:
     return x.detach().reshape(-1, x.shape[-1]).contiguous().numpy()
 
 
-def _packed(places: known.Layer, arrays: list[np.ndarray]) -> tuple:
+def _packed(places: known.LayerPlaces, arrays: list[np.ndarray]) -> tuple:
     """A weight in NF4 as the strips' loops take it."""
     state = places.state
     codes = arrays[places.weight].reshape(-1)

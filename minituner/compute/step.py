@@ -17,7 +17,7 @@ from minituner.compute.kernels.attention import Sequences
 from minituner.compute.kernels.blocks import Activations
 from minituner.compute.kernels.jit import ONE
 from minituner.compute.kernels.tiles import add_over_rows, product
-from minituner.compute.known import Layer, Norm, Numbers
+from minituner.compute.known import LayerPlaces, NormPlaces, Numbers
 from minituner.compute.sequences import Packed
 from minituner.model import IGNORE
 
@@ -65,11 +65,12 @@ class _Step(torch.autograd.Function):
         embedded = flowing = trained[numbers.tokens] or trained[numbers.positions]
         kept, narrowed, learning = [], False, 0
         for index, parts in enumerate(numbers.blocks):
-            looked, flowing_in = _looked(numbers, batch, index), flowing
+            last = index == len(numbers.blocks) - 1
+            looked = batch.looked.numpy() if last and batch.looked is not None else NOWHERE
             block = numba_block(parts, arrays, batch.key, index)
             x, made = blocks.forward(x, block, numbers.heads, sequences_of(packed), looked)
-            names, flowing = _needed(parts, trained, flowing_in)
-            kept += [getattr(made, name) if name in names else None for name in made._fields]
+            names, flowing = _needed(parts, trained, flowing)
+            kept += only(made, names)
             narrowed = looked.size > 0 and "y" in names
             learning += flowing
         h, mean, rstd = norms.norm(x, *numba_norm(numbers.ln_f, arrays))
@@ -80,11 +81,15 @@ class _Step(torch.autograd.Function):
         if batch.targets is not None:
             loss, softmax, share = ends.cross_entropy(logits, batch.targets.numpy(), IGNORE)
             out, share = np.array(loss, np.float32), np.array([share], np.float32)
-        below = flowing or any(trained[place] for place in numbers.ln_f[:2])
-        by_ids, by_targets = (embedded, embedded), any(trained) and batch.targets is not None
-        wanted = Ends(*by_ids, narrowed, *(by_targets,) * 3, *(below,) * 3, trained[numbers.tokens])
-        made = ids, places, looked, batch.targets, softmax, share, x, mean, rstd, h
-        kept = [value if want else None for value, want in zip(made, wanted, strict=True)] + kept
+        names = {"ids", "places"} if embedded else set()
+        names |= {"looked"} if narrowed else set()
+        names |= {"targets", "softmax", "share"} if any(trained) else set()
+        if flowing or any(trained[place] for place in _places(numbers.ln_f)):
+            names |= {"x", "mean", "rstd"}
+        names |= {"h"} if trained[numbers.tokens] else set()
+        targets = batch.targets
+        made = Ends(ids, places, looked, targets, softmax, share, x, mean, rstd, h)
+        kept = only(made, names) + kept
         ctx.numbers, ctx.batch, ctx.n_tensors = numbers, batch, len(tensors)
         ctx.lowest = len(numbers.blocks) - learning  # no gradient is asked for below that block
         ctx.save_for_backward(*tensors, *map(as_tensor, kept))
@@ -98,8 +103,9 @@ class _Step(torch.autograd.Function):
         arrays = as_arrays(saved[: ctx.n_tensors])
         kept = [t if t is None else t.numpy() for t in saved[ctx.n_tensors :]]
         made, kept = Ends(*kept[: len(Ends._fields)]), kept[len(Ends._fields) :]
-        sums = [np.zeros_like(a) if t else None for a, t in zip(arrays, trained, strict=True)]
+        sums = zero_gradients(arrays, trained)
         tokens, by_x = numbers.tokens, None
+        looked = NOWHERE if made.looked is None else made.looked  # of the last block
         by_logits = grad.contiguous().numpy()
         if made.targets is not None:
             share = made.share[0] * np.float32(by_logits)
@@ -122,13 +128,19 @@ class _Step(torch.autograd.Function):
                 blocks.Block(*(gradients_of(part, sums) for part in parts)),
                 numbers.heads,
                 sequences_of(batch.packed),
-                _looked(numbers, batch, index),
+                looked,
             )
+            looked = NOWHERE
         if made.ids is not None:
             for indices, place in ((made.ids, tokens), (made.places, numbers.positions)):
                 if trained[place]:
                     ends.add_rows(by_x, indices, sums[place])
         return None, None, *map(as_tensor, sums)
+
+
+def only(made: NamedTuple, names: set[str]) -> list:
+    """The fields of those names, and None in the place of each other one."""
+    return [value if name in names else None for name, value in made._asdict().items()]
 
 
 def as_arrays(tensors: Sequence[torch.Tensor]) -> Arrays:
@@ -151,14 +163,8 @@ def sequences_of(packed: Packed) -> Sequences:
     return Sequences(*as_arrays([packed.reads, packed.lengths, packed.first]))
 
 
-def _looked(numbers: Numbers, batch: Batch, index: int) -> np.ndarray:
-    """The rows that a block goes on with behind its attention; empty for all."""
-    last = index == len(numbers.blocks) - 1
-    return batch.looked.numpy() if last and batch.looked is not None else NOWHERE
-
-
 def _needed(
-    parts: tuple[Norm | Layer, ...], trained: Sequence[bool], flowing: bool
+    parts: tuple[NormPlaces | LayerPlaces, ...], trained: Sequence[bool], flowing: bool
 ) -> tuple[set[str], bool]:
     """The activations that a block's gradients need, and whether its output needs one.
 
@@ -170,62 +176,62 @@ def _needed(
     names = {
         f"inner_{name}"
         for name, part, learning in zip("_qkvo_12", parts, learns, strict=True)
-        if learning and isinstance(part, Layer) and part.A is not None
+        if learning and isinstance(part, LayerPlaces) and part.A is not None
     }
     if flowing or learns_1:
         names |= {"x", "mean1", "rstd1"}
-    if any(_keeps_input(part, trained) for part in (q, k, v)):
+    if any(keeps_input(part, trained) for part in (q, k, v)):
         names.add("h")
     flowing = flowing or learns_1 or any(learns_qkv)
     if flowing:
         names |= {"q", "k", "v", "y", "tops"}
-    if _keeps_input(o, trained):
+    if keeps_input(o, trained):
         names.add("seen")
     flowing = flowing or learns_o or learns_2
     if flowing:
         names |= {"middle", "mean2", "rstd2"}
-    if _keeps_input(fc1, trained):
+    if keeps_input(fc1, trained):
         names.add("h2")
     flowing = flowing or learns_fc1
     if flowing:
         names.add("slope")
-    if _keeps_input(fc2, trained):
+    if keeps_input(fc2, trained):
         names.add("hidden")
     return names, flowing or learns_fc2
 
 
-def _places(part: Norm | Layer) -> list[int]:
+def _places(part: NormPlaces | LayerPlaces) -> list[int]:
     """Where a part's float tensors are."""
-    if isinstance(part, Norm):
+    if isinstance(part, NormPlaces):
         return [part.weight, part.bias]
     return [p for p in (part.weight, part.bias, part.A, part.B) if p is not None]
 
 
-def _keeps_input(layer: Layer, trained: Sequence[bool]) -> bool:
+def keeps_input(layer: LayerPlaces, trained: Sequence[bool]) -> bool:
     """Whether a gradient needs the layer's input."""
     return trained[layer.weight] or layer.A is not None and (trained[layer.A] or trained[layer.B])
 
 
 def numba_block(
-    parts: tuple[Norm | Layer, ...], arrays: Arrays, key: int, index: int
+    parts: tuple[NormPlaces | LayerPlaces, ...], arrays: Arrays, key: int, index: int
 ) -> blocks.Block:
     """A block as its compiled calls take it; weights in NF4 as floats, made anew each time."""
     return blocks.Block(
         *(
             numba_norm(part, arrays)
-            if isinstance(part, Norm)
+            if isinstance(part, NormPlaces)
             else numba_layer(part, arrays, key + (index * len(parts) + number << 32))
             for number, part in enumerate(parts)
         )
     )
 
 
-def numba_norm(norm: Norm, arrays: Arrays) -> blocks.Norm:
+def numba_norm(norm: NormPlaces, arrays: Arrays) -> blocks.Norm:
     """A LayerNorm as the loops take it."""
     return blocks.Norm(arrays[norm.weight], arrays[norm.bias], np.float32(norm.eps))
 
 
-def numba_layer(layer: Layer, arrays: Arrays, key: int, unpack: bool = True) -> linears.Layer:
+def numba_layer(layer: LayerPlaces, arrays: Arrays, key: int, unpack: bool = True) -> linears.Layer:
     """A Linear as the loops take it; a weight in NF4 as floats, or left out."""
     weight, updated = arrays[layer.weight], layer.A is not None
     out, into = weight.shape
@@ -244,15 +250,20 @@ def numba_layer(layer: Layer, arrays: Arrays, key: int, unpack: bool = True) -> 
     )
 
 
+def zero_gradients(arrays: Arrays, trained: Sequence[bool]) -> list[np.ndarray | None]:
+    """What gradients are added to, for each array that is trained."""
+    return [np.zeros_like(a) if t else None for a, t in zip(arrays, trained, strict=True)]
+
+
 def gradients_of(
-    part: Norm | Layer, sums: list[np.ndarray | None]
+    part: NormPlaces | LayerPlaces, sums: list[np.ndarray | None]
 ) -> blocks.Norm | linears.Gradients:
     """What a part's gradients are added to: the same array for a tensor that is used twice."""
 
     def total(place: int | None, empty: np.ndarray) -> np.ndarray:
         return empty if place is None or sums[place] is None else sums[place]
 
-    if isinstance(part, Norm):
+    if isinstance(part, NormPlaces):
         return blocks.Norm(total(part.weight, NOTHING), total(part.bias, NOTHING), np.float32(0))
     places = (part.weight, NO_ROWS), (part.bias, NOTHING), (part.A, NO_ROWS), (part.B, NO_ROWS)
     return linears.Gradients(*(total(*place) for place in places))

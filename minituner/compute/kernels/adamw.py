@@ -1,8 +1,22 @@
 """One parameter's step of AdamW, and the square of a gradient's norm."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minituner.compute.kernels.jit import LANES, compiled
+
+
+class Rates(NamedTuple):
+    """What a step multiplies by."""
+
+    left: np.float32  # of the parameter by decay
+    new_1: np.float32  # 1 − β₁
+    old_2: np.float32  # β₂
+    new_2: np.float32  # 1 − β₂
+    rate: np.float32  # the learning rate over the first moment's bias
+    unbias: np.float32  # one over the root of the second moment's bias
+    eps: np.float32
 
 
 @compiled
@@ -27,13 +41,10 @@ def scale(x, factor):
 
 @compiled
 def step(parameter, grad, first, second, rates):
-    """Move a parameter and its two moments, all (n,), in place.
-
-    rates are six float32: what decay leaves, 1 − β₁, β₂, 1 − β₂, the learning rate over the first
-    moment's bias, one over the root of the second moment's, and eps.
-    """
-    left, new_1, old_2, new_2, rate, unbias, eps = rates
+    """Move a parameter and its two moments, all (n,), in place."""
+    left, rate, eps = rates.left, rates.rate, rates.eps
     for i in range(parameter.size):
-        first[i] += (grad[i] - first[i]) * new_1
-        second[i] = second[i] * old_2 + grad[i] * grad[i] * new_2
-        parameter[i] = parameter[i] * left - rate * first[i] / (np.sqrt(second[i]) * unbias + eps)
+        first[i] += (grad[i] - first[i]) * rates.new_1
+        second[i] = second[i] * rates.old_2 + grad[i] * grad[i] * rates.new_2
+        root = np.sqrt(second[i]) * rates.unbias
+        parameter[i] = parameter[i] * left - rate * first[i] / (root + eps)

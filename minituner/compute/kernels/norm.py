@@ -30,7 +30,8 @@ def norm(x, weight, bias, eps):
     """The normalized rows of x (n, C), their means and 1 / √(variance + eps), both (n,)."""
     n, C = x.shape
     y, mean, rstd = np.empty((n, C), np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
-    apart, square, sums = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(8, np.float32)
+    apart, square = np.empty(C, np.float32), np.empty(C, np.float32)
+    sums = np.empty(LANES, np.float32)
     for i in range(n):
         row, out = x[i], y[i]
         mean[i] = total(row, sums) / np.float32(C)
@@ -47,8 +48,8 @@ def norm(x, weight, bias, eps):
 def norm_backward(grad, x, mean, rstd, weight, for_weight, for_bias, for_x):
     """Add to for_x (n, C), for_weight and for_bias (C,), if they have any, for grad (n, C) by y."""
     n, C = x.shape
-    by, product, sums = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(8, np.float32)
-    unit = np.empty(C, np.float32)
+    by, product = np.empty(C, np.float32), np.empty(C, np.float32)
+    unit, sums = np.empty(C, np.float32), np.empty(LANES, np.float32)
     for i in range(n):
         row, by_y = x[i], grad[i]
         for c in range(C):
