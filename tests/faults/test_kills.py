@@ -81,7 +81,7 @@ def hashes_of(folder):
 @pytest.mark.parametrize(
     "moments, lost, target",
     [
-        (3, ["results/train/lora_r2_s0/*"], "trained"),
+        pytest.param(3, ["results/train/lora_r2_s0/*"], "trained", marks=pytest.mark.long),
         pytest.param(MOMENTS, ["data/*.parquet", "results/**/*"], "all", marks=pytest.mark.slow),
     ],
 )
@@ -115,7 +115,7 @@ def test_snakemake_killed_at_random_moments_finishes_with_the_recorded_bytes(
     "name, whom",
     [
         ("SIGTERM", "job"),
-        ("SIGINT", "snakemake"),
+        pytest.param("SIGINT", "snakemake", marks=pytest.mark.long),
         pytest.param("SIGINT", "job", marks=pytest.mark.slow),
         pytest.param("SIGTERM", "snakemake", marks=pytest.mark.slow),
     ],
@@ -161,6 +161,7 @@ def training(project):
     raise AssertionError("no training job")
 
 
+@pytest.mark.long
 def test_two_at_once_do_not_disturb_each_other(project, recorded, saw):
     remove(project, "results/ablation.png")
     first = start(project, "snakemake", "all")

@@ -65,6 +65,7 @@ class Cgroup:
                 time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_job_killed_for_want_of_memory_is_tried_again(project, recorded, saw):
     remove(project, "results/train/lora_r1_s0/*")
     target = "results/train/lora_r1_s0/adapter_model.safetensors"

@@ -71,6 +71,7 @@ def test_a_full_disk_is_one_line_with_the_remedy(small_disk, project, capsys, mo
     )
 
 
+@pytest.mark.long
 def test_a_workflow_on_a_full_disk_goes_on_once_there_is_space(project, recorded, saw):
     folder = project.root / "results" / "train" / "lora_r2_s0"
     remove(project, "results/train/lora_r2_s0/*")

@@ -149,6 +149,7 @@ def test_dvc_shows_metrics_plots_and_changed_settings(project):
     assert all(plots["data"].values())
 
 
+@pytest.mark.long
 def test_an_experiment_runs_its_stages_and_leaves_both_tools_with_nothing_to_do(project):
     ran = project.run("dvc", "exp", "run", "-S", "definition_of_done.perplexity_drift=998").stdout
     stages = {"verdict", "page", "values", "gate"}

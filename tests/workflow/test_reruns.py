@@ -222,6 +222,7 @@ def test_another_rank_only_adds_jobs(project):
     assert project.stale_stages() == {"counts", "train", "evaluate", "weights", "verdict", "page"}
 
 
+@pytest.mark.long
 def test_the_users_own_base_is_watched(project):
     own = project.root / "checkpoints" / "mine"
     own.mkdir()
