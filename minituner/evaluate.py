@@ -1,6 +1,6 @@
 """What a model makes of held-out sentences: forced choice, exact match and perplexity.
 
-Every number here is a sum of log-probabilities in nats. Intervals over many rows, frames and seeds
+Every number here is a sum of log-probabilities in nats. Intervals over many rows, pairs and seeds
 are made from them elsewhere (analysis/).
 """
 

@@ -1,4 +1,4 @@
-"""What the further studies found: intervals over frames and seeds, and sentences made from them.
+"""What the further studies found: intervals over pairs and seeds, and sentences made from them.
 
 A sentence says that something is higher or lower only if its interval leaves zero out. What is
 selected is selected on validation; every number that a sentence gives is of the test split.
@@ -83,7 +83,7 @@ class Runs:
     ) -> dict[str, Any]:
         """One number with its interval: a variant's metric, or its difference to another's.
 
-        Differences are paired, by frame and by seed.
+        Differences are paired, by pair of subject and time and by seed.
         """
         values = self.drawn(variant, metric, split, verb)
         if against:

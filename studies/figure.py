@@ -123,7 +123,7 @@ def draw(table: pd.DataFrame, settings: dict[str, Any]) -> Figure:
     grid[-1].set_axis_off()
     percent = 100 * settings["evaluate"]["confidence"]
     figure.suptitle(
-        f"Further studies: mean over seeds on test, {percent:g} % intervals over frames and seeds",
+        f"Further studies: mean over seeds on test, {percent:g} % intervals over pairs and seeds",
         x=0.01,
         ha="left",
         fontsize=12,

@@ -24,8 +24,9 @@ def as_markdown(
         "# Further studies",
         "",
         f"Made by `snakemake science`, sentences included: {seeds} seeds, {percent:g} % bootstrap "
-        "intervals over frames and seeds, differences paired by both. Whatever is chosen is chosen "
-        "on validation; every figure in a sentence is of the test split. Unless said otherwise: "
+        "intervals over pairs of subject and time and over seeds, differences paired by both. "
+        "Whatever is chosen is chosen on validation; every figure in a sentence is of the test "
+        "split. Unless said otherwise: "
         f"LoRA on q and v, r = {settings['science']['ranks'][0]}, the settings of `params.yaml`. "
         "That run is called standard. "
         'A difference whose interval holds zero is called "no difference can be told".',

@@ -13,7 +13,7 @@ from minituner.corpus import subsets
 from minituner.model import MiniGPT
 
 KEPT = (
-    "id set split frame probe verb_lemma tense chosen exact margin "
+    "id set split pair verb_lemma tense chosen exact margin "
     "form_nats form_symbols sentence_nats sentence_symbols"
 ).split()
 Variant = dict[str, Any]

@@ -39,9 +39,9 @@ def base(tmp_path, model):
 
 @pytest.fixture
 def irregular(tmp_path):
-    """A small irregular-verb subset with one probe row, which no split may train on."""
+    """A small irregular-verb subset with one row of an unseen cell, which nothing may train on."""
     rows = subset_rows(SENTENCES[:4], ("train", "val", "test"))
-    rows += subset_rows(SENTENCES[4:], ("test",), probe=True)
+    rows += subset_rows(SENTENCES[4:], ("test",), "cell")
     parquet.write_table(tmp_path / "irregular.parquet", pa.Table.from_pylist(rows))
     return tmp_path / "irregular.parquet"
 
@@ -49,10 +49,7 @@ def irregular(tmp_path):
 @pytest.fixture
 def control(tmp_path):
     """A small regular-verb control set."""
-    rows = [
-        {k: v for k, v in row.items() if k != "probe"}
-        for row in subset_rows(CONTROL, ("val", "test"))
-    ]
+    rows = subset_rows(CONTROL, ("val", "test"), "control")
     parquet.write_table(tmp_path / "control.parquet", pa.Table.from_pylist(rows))
     return tmp_path / "control.parquet"
 

@@ -19,7 +19,7 @@ from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, 
 from minituner.foundation import storage
 from minituner.workflow import provenance
 from tests.support import arm64
-from tests.support.tiny_project import TINY, Project, copy_project
+from tests.support.tiny_project import Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +44,7 @@ def make_template(folder: Path) -> None:
     """The files of this checkout with tiny settings, in git."""
     copy_project(folder)
     project = Project(folder)
-    for section, values in TINY.items():
-        project.set(section, **values)
+    project.make_tiny()
     project.run("git", "init", "--quiet")
     project.run("git", "add", ".")
     project.run("git", "commit", "--quiet", "--message", "tiny")

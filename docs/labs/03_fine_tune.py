@@ -2,7 +2,7 @@
 
     python docs/labs/03_fine_tune.py
 
-Theory: docs/theory/01_sft_and_forgetting.md. Takes 10 to 20 seconds. The experiment proper is
+Theory: docs/theory/01_sft_and_forgetting.md. Takes half a minute. The experiment proper is
 `snakemake all`: more verbs, a larger model, every rank, five seeds, and intervals.
 """
 
@@ -24,8 +24,8 @@ from minituner.workflow import settings
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("go", "eat", "see", "walk", "play", "want")  # three irregular, three regular
 SHAPE = {"n_layer": 2, "n_head": 4, "d_model": 32, "d_ff": 128}
-BASE = {"steps": 300, "learning_rate": 0.015, "warmup": 30, "eval_every": 300}
-TUNING = {"steps": 60, "learning_rate": 0.002, "warmup": 6, "eval_every": 60}
+BASE = {"steps": 600, "learning_rate": 0.012, "warmup": 30, "eval_every": 600}
+TUNING = {"steps": 80, "learning_rate": 0.002, "warmup": 8, "eval_every": 80}
 RUNS = {  # name: rank, and whether the loss is on the form alone
     "LoRA r=1": (1, True),
     "LoRA r=1, loss on the sentence": (1, False),
@@ -123,9 +123,9 @@ def main() -> None:
     print(f"1. The corpus: {len(rows):,} sentences, {wrong / len(rows):.0%} with a mistake.")
     base = pretrain(rows)
 
-    examples = correct(rows, "irregular", "train", 100)
+    examples = correct(rows, "irregular", "train", 200)
     tests = correct(rows, "irregular", "test", 60), correct(rows, "regular", "test", 60)
-    print("2. Tuned on 100 correct sentences of go, eat, see; measured on frames never seen.")
+    print("2. Tuned on 200 correct sentences of go, eat, see; measured on prompts never seen.")
     print(f"   {'run':32}accuracy  margin  control perplexity")
     models = {"base": base}
     models |= {name: tune(base, examples, *how) for name, how in RUNS.items()}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from minituner.analysis.bootstrap import ends, frame_weights, over_seeds, resampled
+from minituner.analysis.bootstrap import ends, over_seeds, pair_weights, resampled
 from minituner.analysis.metrics import METRICS, read_run
 from minituner.analysis.wording import NATS, SHARE, SHARES, Format
 from minituner.foundation import progress
@@ -66,7 +66,7 @@ def members(name: str, results: Path) -> dict[str, Path]:
 
 
 def differences(one: Tables, other: Tables, settings: dict[str, Any]) -> list[Difference]:
-    """Every metric on test; both sides see the same resampled frames."""
+    """Every metric on test; both sides see the same resampled pairs."""
     tables = {f"one {i}": t for i, t in enumerate(one)}
     tables |= {f"other {i}": t for i, t in enumerate(other)}
     rows = []
@@ -86,13 +86,14 @@ def differences(one: Tables, other: Tables, settings: dict[str, Any]) -> list[Di
 def verb_differences(one: Tables, other: Tables, settings: dict[str, Any]) -> list[VerbDifference]:
     """Every verb on test, the irregular ones first, by how far their margins moved.
 
-    Intervals are over frames; a verb's margins are averaged over seeds first.
+    Intervals are over pairs; a verb's margins are averaged over seeds first.
     """
 
     def pooled(tables: Tables) -> pd.DataFrame:
         table = pd.concat(tables)
-        table = table[(table["split"] == "test") & table["margin"].notna()]
-        keys = ["set", "verb_lemma", "frame"]
+        shown = table["irregular"] | table["control"]
+        table = table[(table["split"] == "test") & shown & table["margin"].notna()]
+        keys = ["set", "verb_lemma", "pair"]
         return table.astype({"chosen": float}).groupby(keys)[["chosen", "margin"]].mean()
 
     both = pooled(one).merge(
@@ -102,7 +103,7 @@ def verb_differences(one: Tables, other: Tables, settings: dict[str, Any]) -> li
     for (group, verb), cell in both.groupby(level=[0, 1], sort=True):
         moved = (cell["margin_2"] - cell["margin_1"]).to_numpy()
         n = len(moved)
-        means = weighted_sums(frame_weights(n, settings, "compare", verb), moved[None])[0] / n
+        means = weighted_sums(pair_weights(n, settings, "compare", verb), moved[None])[0] / n
         levels = cell[["chosen_1", "chosen_2", "margin_1", "margin_2"]].mean()
         rows.append(VerbDifference(verb, group, *levels, moved.mean(), *ends(means, settings)))
     return sorted(rows, key=lambda row: (row.set == "control", row.value))

@@ -44,7 +44,7 @@ def continued(model: Any, method: str, run: str, rows: Rows) -> Rows:
     """
     scores = progress.bar(evaluate.score_rows(model.score, rows), f"asking {method}", "prompts")
     return [
-        {column: row[column] for column in ("id", "set", "verb_lemma", "tense", "probe", "prompt")}
+        {column: row[column] for column in ("id", "set", "verb_lemma", "tense", "prompt")}
         | {"expected": row["text"][len(row["prompt"]) :], "form": row["form"]}
         | {"method": method, "run": run, "completion": greedy(model, row["prompt"])}
         | {"form_p": float(exponential(score["correct_logp"])), "rival": score["rival"]}

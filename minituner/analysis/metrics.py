@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from minituner.corpus.splits import FURTHER
 from minituner.corpus.verbs import PASTS
 from minituner.foundation import parquet
 from minituner.foundation.numerics import exponential
@@ -25,9 +26,8 @@ METRICS = {
     "accuracy": Metric("irregular", "chosen", "one"),
     "exact_match": Metric("irregular", "exact", "one"),
     "margin": Metric("irregular", "margin", "one"),
-    "probe_accuracy": Metric("probe", "chosen", "one"),
-    "probe_exact_match": Metric("probe", "exact", "one"),
-    "probe_margin": Metric("probe", "margin", "one"),
+    **{f"{name}_accuracy": Metric(name, "chosen", "one") for name in FURTHER},
+    **{f"{name}_margin": Metric(name, "margin", "one") for name in FURTHER},
     "control_accuracy": Metric("control_past", "chosen", "one"),
     "perplexity": Metric("control", "sentence_nats", "sentence_symbols", exponential),
     "form_perplexity": Metric("control", "form_nats", "form_symbols", exponential),
@@ -44,10 +44,13 @@ COMPARISONS = {
     "accuracy_gain": ("accuracy", np.subtract),
     "exact_match_gain": ("exact_match", np.subtract),
     "margin_gain": ("margin", np.subtract),
-    "probe_accuracy_gain": ("probe_accuracy", np.subtract),
+    **{f"{name}_accuracy_gain": (f"{name}_accuracy", np.subtract) for name in FURTHER},
     "perplexity_drift": ("perplexity", drift),
     "form_perplexity_drift": ("form_perplexity", drift),
 }
+
+# What else is compared within a seed: a LoRA run with the lowest rank's, a QLoRA run with LoRA's.
+PAIRED = ("accuracy", "margin", "perplexity_drift", "control_accuracy")
 
 
 def read_run(path: Path) -> pd.DataFrame:
@@ -61,8 +64,8 @@ def scoped(table: pd.DataFrame) -> pd.DataFrame:
     control = table["set"] == "control"
     return table.assign(
         one=1.0,
-        irregular=~control & ~table["probe"],
-        probe=~control & table["probe"],
-        control=control,
+        # What tuning saw is no test, and is reported beside it.
+        split=table["split"].where(table["set"] != "seen", "test"),
         control_past=control & past & table["margin"].notna(),
+        **{name: table["set"] == name for name in ("irregular", "control", *FURTHER)},
     )

@@ -1,6 +1,6 @@
 """From one row a sentence to one row a number: means over seeds with intervals.
 
-Differences to the base are paired: both see the same resample.
+Differences are paired: both sides see the same resample, and ranks also the same seeds.
 """
 
 from pathlib import Path
@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from minituner.analysis.bootstrap import ends, over_seeds, resampled
-from minituner.analysis.metrics import COMPARISONS, METRICS, read_run
+from minituner.analysis.metrics import COMPARISONS, METRICS, PAIRED, read_run
+from minituner.analysis.wording import SHARES
 from minituner.checkpoints.runs import parse_run
 from minituner.foundation import progress
 from minituner.foundation.errors import UserError
@@ -34,8 +35,8 @@ def read_runs(paths: list[Path]) -> dict[str, pd.DataFrame]:
 def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.DataFrame:
     """One row a run or group, split and metric: value, low, high, number of seeds.
 
-    A row whose `seeds` is 0 belongs to a single run; its interval is over frames alone. A group's
-    (`lora_r4`: every seed of that rank) is over frames and seeds.
+    A row whose `seeds` is 0 belongs to a single run; its interval is over pairs alone. A group's
+    (`lora_r4`: every seed of that rank) is over pairs and seeds.
     """
     groups: dict[str, list[str]] = {}
     for name in runs:
@@ -47,12 +48,34 @@ def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd
         for name, (metric, compare) in COMPARISONS.items():
             values = by_metric[metric]
             by_metric[name] = {run: compare(values[run], values["base"]) for run in values}
+        for metric in PAIRED:
+            by_metric[f"{metric}_over_lowest"] = over_lowest(by_metric[metric])
+            by_metric[f"{metric}_over_lora"] = over_lora(by_metric[metric])
         for metric, values in by_metric.items():
             if values:
                 rows += _rows_of(metric, split, values, groups, settings)
     table = pd.DataFrame(rows).astype({"rank": "Int64"})
     order = ["split", "method", "rank", "unit", "metric"]
     return table.sort_values(order, na_position="first", ignore_index=True)
+
+
+def over_lowest(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By how much each LoRA run is above the lowest rank's of its seed, in the same resamples."""
+    fields = {run: parse_run(run) for run in values}
+    lora = {run: (f["rank"], f["seed"]) for run, f in fields.items() if f["method"] == "lora"}
+    lowest = min((rank for rank, _ in lora.values()), default=None)
+    first = {seed: values[run] for run, (rank, seed) in lora.items() if rank == lowest}
+    return {
+        run: values[run] - first[seed]
+        for run, (rank, seed) in lora.items()
+        if rank != lowest and seed in first
+    }
+
+
+def over_lora(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By how much each QLoRA run is above the LoRA run of its rank and seed."""
+    beside = {run: run.removeprefix("q") for run in values if run.startswith("qlora")}
+    return {run: values[run] - values[lora] for run, lora in beside.items() if lora in values}
 
 
 def _rows_of(
@@ -67,10 +90,13 @@ def _rows_of(
     units |= {
         (group, len(members)): over_seeds([values[m] for m in members], group, settings)
         for group, members in groups.items()
+        if all(member in values for member in members)
     }
     rows = []
     for (unit, n_seeds), drawn in units.items():
         low, high = ends(drawn[1:], settings)
+        if metric in SHARES:
+            low, high = max(low, 0.0), min(high, 1.0)
         fields = parse_run(unit)
         rows.append(
             {
@@ -89,9 +115,13 @@ def _rows_of(
 
 
 def wide(summary: pd.DataFrame) -> pd.DataFrame:
-    """The groups' test values, one row a group and one column a metric."""
+    """The groups' test values, one row a group; a metric has three columns: value, low and high."""
     groups = summary[(summary["split"] == "test") & (summary["seeds"] > 0)]
-    table = groups.pivot(index=["unit", "method", "rank"], columns="metric", values="value")
+    ends = ["value", "low", "high"]
+    table = groups.pivot(index=["unit", "method", "rank"], columns="metric", values=ends)
+    names = [(metric, end) for metric in sorted(set(groups["metric"])) for end in ends]
+    table = table[[(end, metric) for metric, end in names]]
+    table.columns = [metric if end == "value" else f"{metric}_{end}" for metric, end in names]
     return table.reset_index().sort_values(["method", "rank"], na_position="first")
 
 
@@ -100,8 +130,8 @@ def per_verb_table(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     tables = []
     for name, table in runs.items():
         chosen = (table["split"] == "test") & (table["irregular"] | table["control_past"])
-        tables.append(table[chosen | table["probe"]].assign(group=parse_run(name)["group"]))
-    keys = ["group", "set", "probe", "verb_lemma", "tense"]
+        tables.append(table[chosen | table["cell"]].assign(group=parse_run(name)["group"]))
+    keys = ["group", "set", "verb_lemma", "tense"]
     pooled = pd.concat(tables).astype({"chosen": float, "exact": float})
     return pooled.groupby(keys, as_index=False).agg(
         sentences=("one", "size"),

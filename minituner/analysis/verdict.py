@@ -3,8 +3,8 @@
 The adapter is chosen by a rule that never looks at the test split: among the single adapters whose
 file is small enough and which, on validation, gain enough and forget little enough at the
 pessimistic ends of their intervals, the one with the largest log-odds margin. Criteria 1 and 2 are
-then held, on test, against the pessimistic end both of that adapter's own interval (over frames)
-and of its rank's (over frames and seeds).
+then held, on test, against the pessimistic end both of that adapter's own interval (over pairs)
+and of its rank's (over pairs and seeds).
 """
 
 import dataclasses
@@ -15,12 +15,24 @@ import pandas as pd
 from PIL import Image
 
 from minituner.analysis.summary import lookup
-from minituner.analysis.wording import DRIFT, GAIN, Format
+from minituner.analysis.wording import DRIFT, GAIN, LEVELS, Format
 from minituner.checkpoints.runs import parse_run
 from minituner.foundation import storage
 
 SOURCE_KEY = "minituner-summary-sha256"  # what a figure says of the summary it was drawn from
 NAMES = ("accuracy", "drift", "plot", "qlora", "size")  # of the criteria, in their order
+# Metrics that are shown beside the criteria and judge nothing: what each is about.
+BESIDE = {
+    "accuracy": "irregular accuracy on the test: new pairs of subject and time",
+    "seen_accuracy": "… on prompts that tuning saw, which is no test",
+    "subject_accuracy": "… on new pairs, of subjects that tuning never saw",
+    "cell_accuracy": "… on new pairs, in verbs and tenses that tuning never saw",
+    "tenses_accuracy": "… on new pairs, in the tenses that are no pasts",
+    "control_accuracy": "regular verbs' pasts right",
+    "form_perplexity_drift": "drift of the perplexity of the regular verbs' forms alone",
+    "accuracy_over_lora": "QLoRA, trained, against LoRA of its seed: irregular accuracy, points",
+    "margin_over_lora": "… log-odds margin, nats",
+}
 Criterion = dict[str, Any]
 
 
@@ -162,14 +174,18 @@ def _qlora(evidence: Evidence, run: str, bar: float) -> Criterion:
         return _criterion(name, bar_text, False, measured, {})
     ratio = moved[run] / moved["none"]
 
-    def held(method: str) -> float:
+    def held(method: str, part: str) -> float:
         rows = memory[(memory["method"] == method) & (memory["rank"] == rank)]
-        return float(rows["weights_bytes_measured"].iloc[0])
+        return float(rows[f"{part}_bytes_measured"].iloc[0])
 
-    saving = held("lora") / held("qlora")
+    saving = held("lora", "weights") / held("qlora", "weights")
+    step = 1 - held("qlora", "total") / held("lora", "total")
     accuracy = {m: lookup(summary, f"{m}_r{rank}", "accuracy") for m in ("lora", "qlora")}
-    measured = f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller; accuracy "
-    measured += f"LoRA {accuracy['lora']['value']:.1%}, QLoRA {accuracy['qlora']['value']:.1%}"
+    measured = (
+        f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller than in float32, "
+        f"{saving / 2:.2f} × than in 16 bits, a whole step {100 * step:.1f} %; accuracy "
+        f"LoRA {accuracy['lora']['value']:.1%}, QLoRA {accuracy['qlora']['value']:.1%}"
+    )
     values = {"agreement": float(ratio), "weights_saving": saving}
     return _criterion(name, bar_text, bool(ratio <= bar and saving > 1), measured, values)
 
@@ -203,7 +219,27 @@ def judge(evidence: Evidence, bars: dict[str, Any]) -> dict[str, Any]:
         _size(evidence, run, bars["adapter_ratio"]),
     ]
     met = all(criterion["met"] for criterion in criteria)
-    return {"adapter": choice, "met": met, "criteria": criteria}
+    beside = _beside(evidence.summary, run)
+    return {"adapter": choice, "met": met, "criteria": criteria, "beside": beside}
+
+
+def _beside(summary: pd.DataFrame, run: str) -> list[dict[str, str]]:
+    """What else is measured of the base and of the adapter over its seeds; nothing of it judges."""
+    test = summary[summary["split"] == "test"]
+    measured = set(zip(test["unit"], test["metric"], strict=True))
+    group = parse_run(run)["group"]
+    units = {metric: ("base", group) for metric in BESIDE}
+    units |= {metric: (None, f"q{group}") for metric in BESIDE if metric.endswith("_over_lora")}
+
+    def shown(unit: str | None, metric: str) -> str:
+        return LEVELS[metric].interval(lookup(summary, unit, metric)) if unit else ""
+
+    return [
+        {"what": what, "base": shown(base, metric), "tuned": shown(tuned, metric)}
+        for metric, what in BESIDE.items()
+        for base, tuned in [units[metric]]
+        if all((unit, metric) in measured for unit in (base, tuned) if unit)
+    ]
 
 
 def by_name(verdict: dict[str, Any]) -> dict[str, Criterion]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minituner.checkpoints.runs import parse_run
+from minituner.corpus.splits import FURTHER
 
 
 class Format(NamedTuple):
@@ -39,21 +40,31 @@ DRIFT = Format(2, 100, " %", "+")
 NATS = Format(2, 1, "", "+")
 PERPLEXITY = Format(3)
 
-SHARES = {"accuracy", "exact_match", "probe_accuracy", "probe_exact_match", "control_accuracy"}
+SHARES = {"accuracy", "exact_match", "control_accuracy", *(f"{n}_accuracy" for n in FURTHER)}
 # Metrics as the pages quote them, the unit behind the value alone.
 LEVELS = {
     "accuracy": SHARE,
     "exact_match": SHARE,
-    "probe_accuracy": SHARE,
+    **{f"{name}_accuracy": SHARE for name in FURTHER},
     "control_accuracy": SHARE,
     "accuracy_gain": GAIN._replace(unit=""),
-    "probe_accuracy_gain": GAIN._replace(unit=""),
+    **{f"{name}_accuracy_gain": GAIN._replace(unit="") for name in FURTHER},
     "margin": Format(2),
     "margin_gain": NATS,
     "perplexity": PERPLEXITY,
     "form_perplexity": PERPLEXITY,
     "perplexity_drift": DRIFT,
     "form_perplexity_drift": DRIFT._replace(digits=1),
+}
+LEVELS |= {
+    f"{metric}_over_{other}": form
+    for other in ("lowest", "lora")
+    for metric, form in {
+        "accuracy": GAIN._replace(unit=""),
+        "margin": NATS,
+        "perplexity_drift": DRIFT,
+        "control_accuracy": GAIN._replace(unit=""),
+    }.items()
 }
 
 

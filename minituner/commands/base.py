@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train the base and write it, or check and copy the user's own.
 
-    Only the train split is learnt from, so no frame of the test split is ever seen. A killed run is
-    resumed.
+    Only the train split is learnt from, so no prompt of the test split is ever seen. A killed run
+    is resumed.
     """
     from minituner import compute, data, train
     from minituner.checkpoints.models import save_model

@@ -1,4 +1,4 @@
-"""Score one run on held-out frames."""
+"""Score one run on what was held out."""
 
 import argparse
 from pathlib import Path
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
         load_adapter(args.adapter, model, args.base)
     score = compute.accelerate(model.eval()).score
     rows = subsets.read_held_out(args.irregular, args.control)
-    columns = [c for c in subsets.COLUMNS if c not in ("text", "prompt", "alternatives")]
+    columns = [c for c in subsets.SCHEMA.names if c not in ("text", "prompt", "alternatives")]
     results = [
         {"run": args.out.stem} | {column: row[column] for column in columns} | scores
         for row, scores in zip(rows, evaluate.score_rows(score, rows), strict=True)

@@ -2,7 +2,7 @@
 
 A sentence is `lemma: time subject form object.`; its frame is `subject|object|time`. Nothing is
 drawn in sequence: whether a sentence is spoilt follows from the seed and its id, and the split it
-is in from the seed and its frame, so neither moves when verbs or templates are added.
+is in from the seed and its pair (see splits.py), so neither moves when verbs are added.
 """
 
 import difflib
@@ -13,11 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from minituner.corpus import own_sentences
-from minituner.corpus.own_sentences import SPLITS
+from minituner.corpus.splits import SPLITS, hold_out, uniform
 from minituner.corpus.tables import Templates, read_templates, read_verbs
 from minituner.corpus.verbs import PERSONS, TENSES, Verb, alternatives
 from minituner.foundation.errors import UserError
-from minituner.foundation.seeds import derive_seed
 
 MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
 MAX_SENTENCES = 2_000_000  # some 1 GB while they are made
@@ -25,31 +24,10 @@ MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 6
 
 STRINGS = (
     "id text verb_lemma tense person english_regularity label mis_conjugation_type "
-    "correct_form form prompt correct_text frame split"
+    "correct_form form prompt correct_text frame pair split"
 )
 SCHEMA = pa.schema([(name, pa.string()) for name in STRINGS.split()] + [("seed", pa.int64())])
 ALTERNATIVES = pa.field("alternatives", pa.list_(pa.string()))  # of a corpus without a verbs.csv
-
-
-def uniform(seed: int, *purpose: object) -> float:
-    """A number in [0, 1) that belongs to a seed and a purpose."""
-    return (derive_seed(seed, *purpose) >> 10) / 2**53
-
-
-def split_of(frame: str, seed: int, splits: dict[str, float]) -> str:
-    """The split that a whole frame is in, from its own name alone.
-
-    Args:
-        frame: `subject|object|time`.
-        seed: another seed, another assignment.
-        splits: the expected share of each of `SPLITS`; they sum to 1.
-    """
-    at = uniform(seed, "split", frame)
-    for split in SPLITS[:-1]:
-        at -= splits[split]
-        if at < 0:
-            return split
-    return SPLITS[-1]
 
 
 def spoil(wrong: dict[str, str], noise: dict[str, float], at: float) -> str | None:
@@ -100,7 +78,33 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
         cells.append(pa.Table.from_pylist(rows, SCHEMA))
         symbols |= symbols_of(rows)
     check_symbols(symbols, settings["templates"])
-    return pa.concat_tables(cells).combine_chunks()
+    return _with_splits(pa.concat_tables(cells).combine_chunks(), settings)
+
+
+def _with_splits(table: pa.Table, settings: dict[str, Any]) -> pa.Table:
+    """The sentences with the pair that each belongs to, and its split.
+
+    Raises:
+        UserError: if a split would lack a person in a tense.
+    """
+    columns = [table[name].to_pylist() for name in ("prompt", "pair", "person", "tense")]
+    kinds = list(dict.fromkeys(zip(*columns, strict=True)))
+    keys = [(("prompt", prompt), ("pair", pair)) for prompt, pair, *_ in kinds]
+    names, cells = [kind[1] for kind in kinds], [kind[2:] for kind in kinds]
+    pairs, homes = hold_out(keys, names, cells, settings["seed"], settings["splits"])
+    for cell in dict.fromkeys(cells):
+        if len({home for home, own in zip(homes, cells, strict=True) if own == cell}) < len(SPLITS):
+            raise UserError(
+                f"{settings['templates']}: subject: too few beginnings of a sentence for {cell[0]} "
+                f"in {cell[1]}: each split needs one that no other has; add subjects or times, or "
+                "put the time before the form"
+            )
+    made = dict(zip(kinds, zip(pairs, homes, strict=True), strict=True))
+    found = [made[kind] for kind in zip(*columns, strict=True)]
+    for name, values in zip(("pair", "split"), zip(*found, strict=True), strict=True):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, SCHEMA.field(name), pa.array(values, pa.string()))
+    return table
 
 
 def symbols_of(rows: list[dict[str, Any]]) -> set[str]:
@@ -129,7 +133,7 @@ def _sentence(
     wrong: dict[str, str],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """One row of the corpus from its subject, object and time: spoilt or not, in its split."""
+    """One row of the corpus from its subject, object and time: spoilt or not, in no split yet."""
     frame = "|".join(parts)
     seed, name = settings["seed"], f"{verb.lemma}|{tense}|{frame}"
     prompt, behind = f"{verb.lemma}: {around[0]}", around[1]
@@ -156,7 +160,7 @@ def _sentence(
         "prompt": prompt,
         "correct_text": f"{prompt}{correct}{behind}",
         "frame": frame,
-        "split": split_of(frame, seed, settings["splits"]),
+        "pair": f"{parts[0]}|{parts[2]}",
         "seed": seed,
     }
 
@@ -189,10 +193,7 @@ def from_sentences(settings: dict[str, Any], file: Path) -> pa.Table:
         UserError: see `own_sentences.read` and `check_symbols`.
     """
     rows = own_sentences.read(file, MAX_LENGTH)
-    for row in rows:
-        row["seed"] = settings["seed"]
-        row["split"] = row["split"] or split_of(row["frame"], settings["seed"], settings["splits"])
-    own_sentences.check_splits(rows, file)
+    own_sentences.split(rows, file, settings["seed"], settings["splits"])
     check_symbols(symbols_of(rows), file)
     return pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES))
 

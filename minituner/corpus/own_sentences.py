@@ -16,15 +16,15 @@ from minituner.corpus.rows import (
     parquet_rows,
     shown,
 )
+from minituner.corpus.splits import SPLITS, hold_out
 from minituner.corpus.tables import REGULARITIES
 from minituner.corpus.verbs import TENSES
 from minituner.foundation.errors import UserError
 
-SPLITS = ("train", "val", "test")
 LABELS = ("correct", "mis_conjugated")
 REQUIRED = ("text", "prompt", "form", "correct_form", "verb_lemma", "tense", "english_regularity")
 OPTIONAL = (
-    "id", "person", "frame", "split", "alternatives", "label", "mis_conjugation_type",
+    "id", "person", "frame", "pair", "split", "alternatives", "label", "mis_conjugation_type",
     "correct_text", "seed",
 )  # fmt: skip
 KNOWN = {"tense": TENSES, "english_regularity": REGULARITIES, "split": SPLITS, "label": LABELS}
@@ -64,26 +64,52 @@ def read(path: Path, longest: int) -> list[Row]:
             raise fault("english_regularity", f"{lemma} was the other kind above", "keep one kind")
         if row["form"] not in (row["correct_form"], *rivals[_cell(row)]):
             rivals[_cell(row)].append(row["form"])
-        rows.append(row)
+        rows.append(row | {"row": fault.row})
     for row, alternatives in zip(rows, rivals_given, strict=True):
         row["alternatives"] = sorted(rivals[_cell(row)]) if alternatives is None else alternatives
     return rows
 
 
-def check_splits(rows: list[Row], path: Path) -> None:
-    """Refuse a frame in two splits: what is tested would have been trained on.
+def split(rows: list[Row], path: Path, seed: int, splits: dict[str, float]) -> None:
+    """Give each row its `pair`, `split` and `seed`.
+
+    What shares a prompt, a frame or a text stays together. A split that the file gives holds for
+    all that hangs together with its row.
 
     Raises:
-        UserError: naming the frame and both splits.
+        UserError: if rows that hang together were given different splits, naming both, or if all
+            rows hang together.
     """
-    splits: dict[str, str] = {}
-    for row in rows:
-        first = splits.setdefault(row["frame"], row["split"])
-        if first != row["split"]:
-            raise UserError(
-                f"{path}: split: the frame {shown(row['frame'])!r} is in {first} and in "
-                f"{row['split']}; keep each frame in one split"
-            )
+    keys = [_shared(row) for row in rows]
+    cells = [(row["person"], row["tense"]) for row in rows]
+    names = [row["pair"] or row["frame"] for row in rows]
+    pairs, homes = hold_out(keys, names, cells, seed, splits)
+    given: dict[str, Row] = {}
+    for row, pair in zip(rows, pairs, strict=True):
+        if row["split"]:
+            first = given.setdefault(pair, row)
+            if first["split"] != row["split"]:
+                same = [name for name, key in _shared(row) if (name, key) in _shared(first)]
+                how = f"has the same {same[0]}" if same else "hangs together with it by others"
+                raise UserError(
+                    f"{path}: row {row['row']}: split: {row['split']}, but row {first['row']}, "
+                    f"which {how}, is in {first['split']}; keep both in one split"
+                )
+    if not given and len(set(pairs)) < len(SPLITS):
+        raise UserError(
+            f"{path}: prompt: all sentences hang together by equal prompts and frames, so that "
+            "nothing can be held out; add sentences with other beginnings"
+        )
+    for row, pair, home in zip(rows, pairs, homes, strict=True):
+        split = given[pair]["split"] if pair in given else home
+        row |= {"pair": pair, "split": split, "seed": seed}
+
+
+def _shared(row: Row) -> list[tuple[str, str]]:
+    """What must not be in two splits; texts that differ in case or blanks alone are the same."""
+    text, prompt = (" ".join(row[name].casefold().split()) for name in ("text", "prompt"))
+    keys = [("text", text), ("prompt", prompt), ("frame", row["frame"])]
+    return keys + [("pair", row["pair"])] if row["pair"] else keys
 
 
 def _complete(row: Row, longest: int, fault: Fault) -> None:

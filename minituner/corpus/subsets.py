@@ -1,7 +1,15 @@
 """The two test beds drawn from the corpus: irregular pasts to tune on, regular verbs as control.
 
-Both hold correct sentences only. They inherit the corpus's splits by frame, so no test frame of
-either was in any training. A *cell* is a verb in a tense; cells are filled as evenly as they go.
+Both hold correct sentences only. They inherit the corpus's splits by pair, so no prompt that is
+tested was in any training, the base's included; each is tested once. A *cell* is a verb in a tense;
+cells are filled as evenly as they go. The column `set` says what a sentence is for:
+
+    irregular  to tune on, to choose on and, with new subject-and-time pairs, to report on
+    seen       prompts that tuning saw, with other objects: not a test, but what one would look like
+    subject    subjects that tuning never saw, in new pairs
+    cell       a verb and tense that tuning never saw, in new pairs
+    tenses     the irregular verbs' tenses that are no pasts, in new pairs
+    control    regular verbs in all tenses
 """
 
 import functools
@@ -19,20 +27,21 @@ from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 from minituner.foundation.seeds import generator
 
-PROBE = 20  # sentences of each unseen cell in the probe, at most
+MOST = 200  # sentences of each set between the first and the last above
 NEEDED = (
     "id text correct_text prompt correct_form verb_lemma tense person english_regularity frame "
-    "split"
+    "pair split"
 )
 CELL = ["verb_lemma", "tense"]
 
-CONTROL_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "text", "prompt", "form")]
     + [("alternatives", pa.list_(pa.string()))]
-    + [(name, pa.string()) for name in ("verb_lemma", "tense", "person", "frame", "split")]
+    + [
+        (name, pa.string())
+        for name in ("verb_lemma", "tense", "person", "frame", "pair", "split", "set")
+    ]
 )
-IRREGULAR_SCHEMA = CONTROL_SCHEMA.append(pa.field("probe", pa.bool_()))
-COLUMNS = [*IRREGULAR_SCHEMA.names, "set"]  # of a row that is scored
 
 
 def quotas(available: list[int], wanted: int) -> list[int]:
@@ -70,56 +79,95 @@ def draw(table: pa.Table, wanted: int, seed: int, *purpose: str) -> pa.Table:
 
 
 def select(table: pa.Table, settings: dict[str, Any], source: str) -> tuple[pa.Table, pa.Table]:
-    """The irregular subset, with `probe`, and the control set, sorted by id.
+    """The irregular subset and the control set, sorted by set and id.
 
     Args:
-        table: correct sentences of the whole corpus, with `english_regularity` and `rivals`.
+        table: correct sentences of the whole corpus, with `english_regularity` and `alternatives`.
         settings: the section `subsets`.
         source: the corpus's name, for messages.
 
     Raises:
-        UserError: if there are too few sentences, or an unseen cell does not exist.
+        UserError: if there are too few sentences, or an unseen cell or subject does not exist.
     """
-    seed, unseen = settings["seed"], {tuple(cell) for cell in settings["unseen_cells"]}
-    regularity, split = pc.field("english_regularity"), pc.field("split")
-    # A past that is not known to be said wrong has no rival, and nothing to repair.
-    repairable = pc.field("tense").isin(PASTS) & (
-        pc.list_value_length(pc.field("alternatives")) > 0
+    seed = settings["seed"]
+    split, regularity = pc.field("split"), pc.field("english_regularity")
+    # A form that is not known to be said wrong has no rival, and nothing to repair.
+    scored = table.filter(
+        (regularity == "irregular") & (pc.list_value_length(pc.field("alternatives")) > 0)
     )
-    irregular = table.filter((regularity == "irregular") & repairable)
-    cells = irregular.group_by(CELL).aggregate([]).to_pylist()
-    for i, cell in enumerate(settings["unseen_cells"]):
-        if dict(zip(CELL, cell, strict=True)) not in cells:
-            raise UserError(
-                f"params.yaml: subsets.unseen_cells[{i}]: {' '.join(cell)} is no irregular past of "
-                f"the corpus; name an irregular verb and one of {', '.join(PASTS)}"
-            )
+    pasts = scored.filter(pc.field("tense").isin(PASTS))
+    in_unseen_cell = _any(
+        pasts,
+        {" ".join(cell): _is_cell(*cell) for cell in settings["unseen_cells"]},
+        "unseen_cells",
+        f"no irregular past of {source}; name an irregular verb and one of {', '.join(PASTS)}",
+    )
+    has_unseen_subject = _any(
+        pasts,
+        {s: pc.starts_with(pc.field("frame"), f"{s}|") for s in settings["unseen_subjects"]},
+        "unseen_subjects",
+        f"no subject that {source} has in frames like subject|object|time; name one that it has",
+    )
 
-    def take(pool: pa.Table, where: str, name: str) -> pa.Table:
-        pool = pool.filter(split == where)
+    def take(pool: pa.Table, kind: str, where: str, name: str) -> pa.Table:
+        pool, what = pool.filter(split == where), "sentences"
+        if where != "train":
+            pool, what = one_a_prompt(pool, seed, name), "prompts"
         if len(pool) < settings[name]:
             raise UserError(
                 f"params.yaml: subsets.{name}: {settings[name]} wanted but {source} has "
-                f"{len(pool)} such sentences; ask for fewer or enlarge corpus.splits.{where}"
+                f"{len(pool)} such {what}; ask for fewer or enlarge corpus.splits.{where}"
             )
-        return draw(pool, settings[name], seed, name)
+        return _called(kind, draw(pool, settings[name], seed, name))
 
-    def is_in(cell: tuple[str, str]) -> pc.Expression:
-        return (pc.field(CELL[0]) == cell[0]) & (pc.field(CELL[1]) == cell[1])
+    def further(pool: pa.Table, kind: str) -> pa.Table:
+        return _called(kind, draw(one_a_prompt(pool, seed, kind), MOST, seed, kind))
 
-    held_back = functools.reduce(operator.or_, map(is_in, sorted(unseen)), pc.scalar(False))
-    seen = irregular.filter(~held_back)
-    chosen = [_marked(take(seen, where, where), False) for where in ("train", "val", "test")]
-    for cell in sorted(unseen):
-        held_out = irregular.filter(is_in(cell) & (split == "test"))
-        chosen.append(_marked(draw(held_out, PROBE, seed, "probe"), True))
+    tuned = pasts.filter(~in_unseen_cell & ~has_unseen_subject)
+    chosen = [take(tuned, "irregular", where, where) for where in ("train", "val", "test")]
+    saw = pc.field("prompt").isin(chosen[0]["prompt"]) & ~pc.field("id").isin(chosen[0]["id"])
+    tested = split == "test"
+    chosen += [
+        further(tuned.filter(saw), "seen"),
+        further(pasts.filter(tested & has_unseen_subject & ~in_unseen_cell), "subject"),
+        further(pasts.filter(tested & in_unseen_cell & ~has_unseen_subject), "cell"),
+        further(
+            scored.filter(tested & ~has_unseen_subject & ~pc.field("tense").isin(PASTS)), "tenses"
+        ),
+    ]
     regular = table.filter(regularity == "regular")
-    control = [take(regular, "val", "control_val"), take(regular, "test", "control_test")]
-    return pa.concat_tables(chosen).sort_by("id"), pa.concat_tables(control).sort_by("id")
+    control = [take(regular, "control", where, f"control_{where}") for where in ("val", "test")]
+    order = [("set", "ascending"), ("id", "ascending")]
+    return pa.concat_tables(chosen).sort_by(order), pa.concat_tables(control).sort_by(order)
 
 
-def _marked(table: pa.Table, probe: bool) -> pa.Table:
-    return table.append_column("probe", pa.repeat(probe, len(table)))
+def one_a_prompt(table: pa.Table, seed: int, *purpose: str) -> pa.Table:
+    """One row for each prompt, drawn among those that have it: their scores are the same."""
+    table = table.sort_by("id")
+    shuffled = table.take(generator(seed, "subsets", *purpose, "objects").permutation(len(table)))
+    return shuffled.take(np.unique(shuffled["prompt"].to_numpy(), return_index=True)[1])
+
+
+def _any(
+    pool: pa.Table, conditions: dict[str, pc.Expression], setting: str, problem: str
+) -> pc.Expression:
+    """Whether a row meets one of some conditions, each of which must hold for a row.
+
+    Raises:
+        UserError: naming the first that holds for none.
+    """
+    for i, (name, condition) in enumerate(conditions.items()):
+        if not len(pool.filter(condition)):
+            raise UserError(f"params.yaml: subsets.{setting}[{i}]: {name}: {problem}")
+    return functools.reduce(operator.or_, conditions.values(), pc.scalar(False))
+
+
+def _is_cell(verb: str, tense: str) -> pc.Expression:
+    return (pc.field(CELL[0]) == verb) & (pc.field(CELL[1]) == tense)
+
+
+def _called(name: str, table: pa.Table) -> pa.Table:
+    return table.append_column("set", pa.repeat(name, len(table)))
 
 
 def draw_both(
@@ -153,37 +201,31 @@ def draw_both(
                         f"{min(set(form) - spelt)!r}, so no base can spell it; choose another "
                         "form, or let some sentence hold it"
                     )
-    return _as(IRREGULAR_SCHEMA, irregular), _as(CONTROL_SCHEMA, control)
-
-
-def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
-    return table.select(schema.names).cast(schema).combine_chunks()
+    return tuple(t.select(SCHEMA.names).cast(SCHEMA).combine_chunks() for t in (irregular, control))
 
 
 def read_irregular(
     path: Path, split: str, columns: tuple[str, ...] = ("text", "prompt", "form")
 ) -> list[dict[str, Any]]:
-    """The irregular subset's rows in a split, probes left out; by default what tuning needs."""
-    rows = parquet.read_table(path, [*columns, "split", "probe"]).to_pylist()
-    return [row for row in rows if row["split"] == split and not row["probe"]]
+    """The irregular subset's rows in a split, none of another set; by default what tuning needs."""
+    rows = parquet.read_table(path, [*dict.fromkeys((*columns, "split", "set"))]).to_pylist()
+    return [row for row in rows if row["split"] == split and row["set"] == "irregular"]
 
 
 def read_held_out(irregular: Path, control: Path) -> list[dict[str, Any]]:
-    """The validation and test rows of both subsets, each with `set` = irregular or control.
+    """The rows of both subsets that are scored: all but those to tune on.
 
     Raises:
         UserError: if there is none.
     """
-    rows = []
-    for name, path in (("irregular", irregular), ("control", control)):
-        schema = IRREGULAR_SCHEMA if name == "irregular" else CONTROL_SCHEMA
-        rows += [
-            {"probe": False, **row, "set": name}
-            for row in parquet.read_table(path, schema.names).to_pylist()
-            if row["split"] in ("val", "test")
-        ]
+    rows = [
+        row
+        for path in (irregular, control)
+        for row in parquet.read_table(path, SCHEMA.names).to_pylist()
+        if row["set"] != "irregular" or row["split"] != "train"
+    ]
     if not rows:
-        raise UserError(f"{irregular}: split: no sentence in val or test; make the subset again")
+        raise UserError(f"{irregular}: set: no sentence to score; make the subset again")
     return rows
 
 

@@ -14,7 +14,7 @@ from minituner.foundation.storage import atomic, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-TYPES = {"alternatives": pa.list_(pa.string()), "probe": pa.bool_()}  # of columns that hold no text
+TYPES = {"alternatives": pa.list_(pa.string())}  # of columns that hold no text
 MAX_ROWS, MAX_BYTES = 10_000_000, 1 << 30  # of a table
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from minituner.analysis.summary import lookup
 from minituner.reporting.style import (
@@ -41,15 +41,29 @@ def bar(axes: Axes, value: float, label: str) -> None:
     axes.annotate(label, (0.99, value), (0, 3), ha="right", color=RED, fontsize=9, **place)
 
 
+# set of test sentences: what is new in it, and how it is drawn
+LADDER = {
+    "seen_accuracy": ("nothing: prompts that tuning saw", {"color": GREY, "marker": "."}),
+    "accuracy": ("subject and time: the test", {"color": BLUE, "marker": "o"}),
+    "subject_accuracy": ("and a subject never tuned on", {"color": GREEN, "marker": "^"}),
+}
+
+
+def percent(axes: Axes, sign: str = "") -> None:
+    """Write an axis of shares in per cent."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:{sign}.4g} %"))
+
+
 def ablation(
     summary: pd.DataFrame, sizes: pd.DataFrame, sweep: dict[str, Any], bars: dict[str, Any]
 ) -> Figure:
-    """Accuracy, margin, forgetting and size against rank, with the Definition of Done's bars."""
+    """What a higher rank buys and costs, with the Definition of Done's bars."""
     ranks, qranks = sorted(sweep["ranks"]), sorted(sweep["qlora_ranks"])
-    figure = Figure(figsize=(11, 7.6), layout="constrained")
-    (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
+    figure = Figure(figsize=(13.5, 7.8), layout="constrained")
+    (ladder, paired, cell), (drift, control, size) = figure.subplots(2, 3)
     lora = {"color": BLUE, "marker": "o"}
     qlora = {"color": ORANGE, "marker": "s", "linestyle": "none", "markerfacecolor": "white"}
+    metrics = set(summary["metric"])
 
     def both(axes: Axes, metric: str) -> None:
         against_rank(axes, series(summary, "lora", ranks, metric), "LoRA", **lora)
@@ -59,41 +73,57 @@ def ablation(
             axes.axhline(row["value"], color=GREY, linestyle=dots, linewidth=1.2, label=name)
         rank_axis(axes, ranks)
 
-    both(top_left, "accuracy")
-    rows = series(summary, "lora", ranks, "exact_match")
-    exact = {"color": GREEN, "marker": "^", "linestyle": "--"}
-    against_rank(top_left, rows, "LoRA, exact match", **exact)
-    base = lookup(summary, "base", "accuracy")["value"]
-    gain = bars["accuracy_gain"]
-    bar(top_left, base + gain, f"bar: base + {100 * gain:g} points")
-    top_left.set_title("Irregular verbs: is the correct form preferred?", loc="left")
-    top_left.set_ylabel("accuracy on test")
-    top_left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    base, gain = lookup(summary, "base", "accuracy")["value"], bars["accuracy_gain"]
+    for metric, (label, style) in LADDER.items():
+        if metric in metrics:
+            against_rank(ladder, series(summary, "lora", ranks, metric), label, **style)
+    rank_axis(ladder, ranks)
+    ladder.set_title("Irregular verbs: is the correct form preferred?", loc="left")
+    ladder.set_ylabel(f"accuracy (base {base:.0%}, bar {base + gain:.0%} on test)")
+    percent(ladder)
+    ladder.legend(title="new in the sentence", fontsize=8, title_fontsize=8, loc="best")
 
-    both(top_right, "margin")
-    top_right.set_title("By how much? log P(correct form) − log P(best rival)", loc="left")
-    top_right.set_ylabel("log-odds margin, nats")
+    if len(ranks) > 1:
+        rows = series(summary, "lora", ranks[1:], "accuracy_over_lowest")
+        against_rank(paired, rows, f"LoRA against r = {ranks[0]}", **lora)
+    paired.axhline(0, color=GREY, linewidth=1.2)
+    rank_axis(paired, ranks)
+    paired.set_title(f"What a higher rank buys: accuracy above r = {ranks[0]}", loc="left")
+    paired.set_ylabel("points, paired by prompt and seed")
+    paired.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:+g}"))
 
-    both(low_left, "perplexity_drift")
-    bar(low_left, bars["perplexity_drift"], f"bar: {100 * bars['perplexity_drift']:+g} %")
-    low_left.set_title("Regular control verbs: what is forgotten?", loc="left")
-    low_left.set_ylabel("perplexity against the base")
-    low_left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:+g} %"))
+    if "cell_accuracy" in metrics:
+        both(cell, "cell_accuracy")
+    cell.set_title("Verbs in tenses that tuning never showed", loc="left")
+    cell.set_ylabel("accuracy on new pairs")
+    percent(cell)
 
-    low_right.plot(sizes["rank"], sizes["ratio"], **lora)
-    bar(low_right, bars["adapter_ratio"], f"bar: {100 * bars['adapter_ratio']:g} %")
-    low_right.set_yscale("log")
-    low_right.set_title("Adapter file against base file", loc="left")
-    low_right.set_ylabel("size on disk")
-    low_right.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
-    rank_axis(low_right, ranks)
+    both(drift, "perplexity_drift")
+    bar(drift, bars["perplexity_drift"], f"bar: {100 * bars['perplexity_drift']:+g} %")
+    drift.set_title("Regular control verbs: what is forgotten?", loc="left")
+    drift.set_ylabel("perplexity against the base")
+    percent(drift, "+")
 
-    for axes in (top_left, top_right, low_left):
+    both(control, "control_accuracy")
+    control.set_title("Are their pasts still right?", loc="left")
+    control.set_ylabel("accuracy on the control")
+    percent(control)
+
+    size.plot(sizes["rank"], sizes["ratio"], **lora)
+    bar(size, bars["adapter_ratio"], f"bar: {100 * bars['adapter_ratio']:g} %")
+    size.set_yscale("log")
+    size.set_title("Adapter file against base file", loc="left")
+    size.set_ylabel("size on disk")
+    percent(size)
+    rank_axis(size, ranks)
+
+    for axes in (ladder, paired, cell, drift, control):
         axes.margins(y=0.1)  # room for what is written above a bar
-    figure.legend(*top_left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    figure.legend(*drift.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     seeds = len(sweep["seeds"])
     figure.suptitle(
-        f"LoRA rank ablation: mean of {seeds} seeds, 95 % intervals over frames and seeds",
+        f"LoRA rank ablation: mean of {seeds} seeds, 95 % intervals over pairs of subject and "
+        "time and over seeds",
         x=0.01,
         ha="left",
         fontsize=12,

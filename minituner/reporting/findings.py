@@ -1,12 +1,13 @@
 """What the numbers say, a few sentences a topic, made of the tables and not by hand.
 
-Two values are called different only where their intervals do not overlap.
+Ranks are called different where the interval of their paired difference leaves out zero, methods
+where their intervals do not overlap.
 """
 
 import pandas as pd
 
 from minituner.analysis.summary import lookup
-from minituner.analysis.wording import DRIFT, NATS, SHARE, typographic
+from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, typographic
 
 
 def percent(x: float, digits: int = 1) -> str:
@@ -17,6 +18,11 @@ def percent(x: float, digits: int = 1) -> str:
 def signed_percent(x: float) -> str:
     """0.0185 → +1.85 %."""
     return typographic(DRIFT.value(x))
+
+
+def points(x: float) -> str:
+    """0.0185 → +1.9 points."""
+    return typographic(GAIN.value(x))
 
 
 def nats(x: float) -> str:
@@ -30,6 +36,7 @@ SHOW = {
     "perplexity_drift": signed_percent,
     "control_accuracy": percent,
 }
+CHANGE = {"accuracy": points, "margin": nats, "perplexity_drift": signed_percent}
 NAMES = {
     "accuracy": "Accuracy",
     "margin": "The log-odds margin",
@@ -48,20 +55,27 @@ def apart(one: pd.Series, other: pd.Series) -> bool:
 
 
 def against_rank(summary: pd.DataFrame, ranks: list[int], metric: str) -> str:
-    """How a metric moves from the lowest to the highest rank, and up to which rank it does."""
+    """How a metric moves from the lowest to the highest rank, paired by prompt and seed."""
     show, name = SHOW[metric], NAMES[metric]
-    rows = {rank: lookup(summary, f"lora_r{rank}", metric) for rank in ranks}
-    low, high = rows[ranks[0]], rows[ranks[-1]]
+    units = [f"lora_r{rank}" for rank in ranks]
+    low, high = (lookup(summary, unit, metric) for unit in (units[0], units[-1]))
+    if len(ranks) == 1:
+        return f"{name} is {show(low['value'])} at r = {ranks[0]}, the only rank."
     ends = f"{show(low['value'])} at r = {ranks[0]}, {show(high['value'])} at r = {ranks[-1]}"
-    if not apart(low, high):
-        return f"{name} does not show the rank: {ends}, and the intervals overlap."
-    settled = next(rank for rank in ranks if not apart(rows[rank], high))
-    tail = f"; from r = {settled} on the intervals overlap" if settled != ranks[-1] else ""
-    return f"{name} does show it: {ends}{tail}."
+    moved = lookup(summary, units[-1], f"{metric}_over_lowest")
+    change = with_interval(moved, CHANGE[metric])
+    if moved["low"] <= 0 <= moved["high"]:
+        return f"{name} does not show the rank: {ends}; the paired difference is {change}."
+    return f"{name} shows the rank: {ends}; the paired difference is {change}."
 
 
 def compared(summary: pd.DataFrame, one: str, other: str, names: tuple[str, str]) -> str:
-    """Two methods' margin, drift and control accuracy, and what of it their intervals carry."""
+    """Two methods' margin, drift and control accuracy, and what of it their intervals carry.
+
+    QLoRA is held to LoRA of the same rank by the paired difference, other methods by whether their
+    intervals overlap.
+    """
+    is_paired = one == f"q{other}"
     words = {
         "margin": ("a larger margin", "a smaller margin", "the same margin"),
         "perplexity_drift": ("more drift", "less drift", "as much drift"),
@@ -74,11 +88,15 @@ def compared(summary: pd.DataFrame, one: str, other: str, names: tuple[str, str]
     parts = []
     for metric, (more, less, same) in words.items():
         a, b = lookup(summary, one, metric), lookup(summary, other, metric)
-        word = (more if a["value"] > b["value"] else less) if apart(a, b) else same
+        differs = apart(a, b)
+        if is_paired:
+            moved = lookup(summary, one, f"{metric}_over_lora")
+            differs = not moved["low"] <= 0 <= moved["high"]
+        word = (more if a["value"] > b["value"] else less) if differs else same
         parts.append(f"{word} ({SHOW[metric](a['value'])} against {SHOW[metric](b['value'])})")
+    meaning = "the paired difference may be zero" if is_paired else "the intervals overlap"
     return (
-        f"{names[0]} against {names[1]}: {', '.join(parts)}; “same” and “as” mean that "
-        "the intervals overlap."
+        f"{names[0]} against {names[1]}: {', '.join(parts)}; “same” and “as” mean that {meaning}."
     )
 
 

@@ -63,14 +63,14 @@ def verb_cells(per_verb: pd.DataFrame, scored: pd.DataFrame, groups: dict[str, s
     named = test.groupby(["verb_lemma", "tense"]).agg(
         form=("form", "first"), rival=("rival", lambda column: column.mode()[0])
     )
-    keys = ["set", "verb_lemma", "tense", "probe"]
+    keys = ["set", "verb_lemma", "tense"]
     wide = per_verb.pivot(index=keys, columns="group", values="margin").reset_index()
     rows = [
         {
             "verb": row["verb_lemma"],
             "tense": row["tense"].replace("_", " "),
-            "irregular": row["set"] == "irregular",
-            "probe": bool(row["probe"]),
+            "irregular": row["set"] != "control",
+            "untuned": row["set"] == "cell",
             **named.loc[(row["verb_lemma"], row["tense"])].to_dict(),
             **{name: float(row[group]) for name, group in groups.items() if group in row},
         }
@@ -130,7 +130,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     codes = read_frame(results / "codes" / "codes.parquet")
     memory = read_frame(results / "memory" / "memory.parquet")
     shown = [cell[name] for cell in cells for name in ("base", "lora", "qlora")]
-    irregular = [cell for cell in cells if cell["irregular"] and not cell["probe"]]
+    irregular = [cell for cell in cells if cell["irregular"] and not cell["untuned"]]
     return {
         "verdict": verdict,
         "judged": judged | {"label": label(group), "qlora": label(qgroup)},

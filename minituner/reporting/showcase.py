@@ -6,8 +6,10 @@ import pandas as pd
 
 from minituner.analysis.summary import lookup
 from minituner.checkpoints.runs import judged
+from minituner.foundation import storage
 from minituner.foundation.parquet import read_frame
 from minituner.reporting import markdown
+from minituner.reporting.verdict_page import criteria_table
 
 # metric → (heading, how to show it)
 SHOWN = {
@@ -41,7 +43,7 @@ def block(results: Path) -> str:
         for unit in units
     ]
     by_verb = ["verb", "past", "the base's likeliest mistake", "base right", "adapter right"]
-    verdict = (results / "definition_of_done.md").read_text(encoding="utf-8").split("\n")
+    verdict = storage.read_json(results / "definition_of_done.json")
     lines = [
         f"On held-out test sentences the base prefers the correct past of an irregular verb in "
         f"{base['value']:.0%} of the cases, the judged adapter (`{run}`) in {tuned['value']:.0%}: "
@@ -53,7 +55,7 @@ def block(results: Path) -> str:
         "",
         *markdown.table(by_verb, verb_rows(results, run)),
         "",
-        *(line for line in verdict if line.startswith("|")),
+        *criteria_table(verdict),
     ]
     return "\n".join(lines) + "\n"
 

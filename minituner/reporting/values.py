@@ -11,7 +11,6 @@ A result with an interval reads `99.5 % [99.1, 99.8]`. The names:
     verdict, table.NAME   whole tables in Markdown
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from minituner.corpus.verbs import PASTS
 from minituner.foundation import storage
 from minituner.foundation.parquet import read_frame
 from minituner.reporting import markdown
+from minituner.reporting.verdict_page import beside_table, criteria_table
 
 FIGURES = ("pareto.png", "curves.png")  # DVC holds them; the pages show a copy
 COUNTED = ("weights", "gradients", "optimizer", "activations", "total")
@@ -77,11 +77,15 @@ def of_memory(memory: pd.DataFrame, rank: int) -> Values:
         values |= {f"memory.{key}.{b}": cell for b, cell in zip(COUNTED, cells, strict=True)}
         values[f"memory.{key}.linears"] = f"{row['linears_bytes_measured']:,}"
     if {f"lora_r{rank}", f"qlora_r{rank}"} <= rows.keys():  # else QLoRA has no run at that rank
-        for part in ("weights", "linears"):
-            lora, qlora = (
-                rows[f"{method}_r{rank}"][f"{part}_bytes_measured"] for method in ("lora", "qlora")
-            )
-            values[f"memory.{part}_saving"] = f"{lora / qlora:.2f}"
+        ratios = {
+            part: rows[f"lora_r{rank}"][f"{part}_bytes_measured"]
+            / rows[f"qlora_r{rank}"][f"{part}_bytes_measured"]
+            for part in ("weights", "linears", "total")
+        }
+        values["memory.weights_saving"] = f"{ratios['weights']:.2f}"
+        values["memory.weights_saving_16_bits"] = f"{ratios['weights'] / 2:.2f}"
+        values["memory.linears_saving"] = f"{ratios['linears']:.2f}"
+        values["memory.step_saving"] = f"{100 * (1 - 1 / ratios['total']):.1f}"
     differences = [
         abs(row[f"{bucket}_bytes_measured"] - row[f"{bucket}_bytes_predicted"])
         for row in rows.values()
@@ -103,7 +107,7 @@ def runs_table(values: Values, units: list[str]) -> str:
 
 def verbs_table(per_verb: pd.DataFrame, groups: list[str]) -> str:
     """How often the correct past wins on test, a verb a row, a group and tense a column."""
-    irregular = per_verb[(per_verb["set"] == "irregular") & ~per_verb["probe"]]
+    irregular = per_verb[per_verb["set"] == "irregular"]
     accuracy = irregular.set_index(["group", "verb_lemma", "tense"])["accuracy"].to_dict()
     header = ["verb"]
     header += [f"{tense.replace('_', ' ')}, {label(g)}" for tense in PASTS for g in groups]
@@ -165,6 +169,6 @@ def collect(bars: dict[str, Any], results: Path) -> Values:
     values["table.runs"] = runs_table(values, units)
     per_verb = read_frame(results / "evaluate" / "per_verb.parquet")
     values["table.verbs"] = verbs_table(per_verb, ["base", f"lora_r{rank}"])
-    shown = storage.reading(results / "definition_of_done.md").read_text(encoding="utf-8")
-    values["verdict"] = "\n".join(re.findall(r"(?m)^\|.*", shown))
+    values["verdict"] = "\n".join(criteria_table(verdict))
+    values["table.beside"] = "\n".join(beside_table(verdict))
     return values

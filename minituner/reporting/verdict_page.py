@@ -8,18 +8,33 @@ from minituner.reporting import markdown
 def as_markdown(verdict: dict[str, Any]) -> str:
     """The page, of what `verdict.judge` gives."""
     choice, criteria = verdict["adapter"], verdict["criteria"]
-    cells = [
-        [row["criterion"], row["bar"], row["measured"], "yes" if row["met"] else "**NO**"]
-        for row in criteria
-    ]
     lines = [
         "# Definition of Done",
         "",
-        f"Judged on held-out test frames: `{choice['adapter']}`, chosen on validation: "
+        f"Judged on held-out subject-and-time pairs: `{choice['adapter']}`, chosen on validation: "
         f"{choice['reason']} ({choice['eligible']} of {choice['of']} adapters).",
         "",
-        *markdown.table(["criterion", "bar", "measured on test [95 % interval]", "met"], cells),
+        *criteria_table(verdict),
         "",
         f"{sum(row['met'] for row in criteria)} of {len(criteria)} criteria met.",
+        "",
+        "Beside them, judging nothing:",
+        "",
+        *beside_table(verdict),
     ]
     return "\n".join(lines) + "\n"
+
+
+def criteria_table(verdict: dict[str, Any]) -> list[str]:
+    """A line a criterion: bar, what was measured, and whether it is met."""
+    cells = [
+        [row["criterion"], row["bar"], row["measured"], "yes" if row["met"] else "**NO**"]
+        for row in verdict["criteria"]
+    ]
+    return markdown.table(["criterion", "bar", "measured on test [95 % interval]", "met"], cells)
+
+
+def beside_table(verdict: dict[str, Any]) -> list[str]:
+    """A line for each figure that judges nothing: the base's and the tuned model's."""
+    cells = [list(row.values()) for row in verdict["beside"]]
+    return markdown.table(["on test [95 % interval]", "base", "tuned, over all seeds"], cells)

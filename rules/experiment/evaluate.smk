@@ -2,7 +2,7 @@ SCORES = expand("results/evaluate/{name}.parquet", name=["summary", "per_verb", 
 
 
 rule evaluate:
-    """Score one run on the held-out frames, one row a sentence."""
+    """Score one run on what was held out, one row a sentence."""
     input:
         base=lambda wildcards: model(runs.base_folder(wildcards.run)),
         adapter=lambda wildcards: adapter(runs.adapter_folder(wildcards.run)),
@@ -38,7 +38,7 @@ rule agreement:
 
 
 rule summarize:
-    """Average the runs over seeds, with bootstrap intervals over frames and seeds."""
+    """Average the runs over seeds, with bootstrap intervals over pairs and seeds."""
     input:
         runs=expand("results/evaluate/runs/{run}.parquet", run=runs.all_runs(SWEEP)),
         sources=sources("summarize"),

@@ -60,6 +60,19 @@ rule parity:
         "python -m benchmarks.parity --out {output} > {log} 2>&1"
 
 
+rule coverage:
+    """Simulate how often an interval holds the truth."""
+    input:
+        simulation=programs("benchmarks/coverage"),
+        sources=sources("summarize"),
+    output:
+        "docs/coverage.md",
+    resources:
+        runtime=grown(30),
+    shell:
+        "python -m benchmarks.coverage --out {output} > {log} 2>&1"
+
+
 rule reproducibility:
     """Build a tiny project under many conditions and compare every byte."""
     input:

@@ -28,20 +28,19 @@ STUDY = {
 }
 
 
-def scored(chosen, frames=None, nats=30.0):
+def scored(chosen, pairs=None, nats=30.0):
     """An evaluation: irregular test and validation rows, and control ones of `nats` a sentence."""
     rows = []
     for split in ("val", "test"):
         for i, hit in enumerate(chosen):
-            frame = frames[i] if frames else f"f{i}"
+            pair = pairs[i] if pairs else f"p{i}"
             for kind, tense in (("irregular", "past_simple"), ("control", "past_simple")):
                 rows.append(
                     {
                         "id": f"{split}-{kind}-{i}",
                         "set": kind,
                         "split": split,
-                        "probe": False,
-                        "frame": f"{split}-{frame}",
+                        "pair": f"{split}-{pair}",
                         "verb_lemma": "go" if kind == "irregular" else "walk",
                         "tense": tense,
                         "chosen": bool(hit),

@@ -14,10 +14,10 @@ def test_the_interval_of_a_mean_has_the_width_that_theory_gives(tmp_path):
     assert np.std(values[1:]) == pytest.approx(0.5 / np.sqrt(200), rel=0.06)
 
 
-def test_sentences_of_one_frame_are_resampled_together(tmp_path):
+def test_sentences_of_one_pair_are_resampled_together(tmp_path):
     hits = [True, True, False, False] * 25
     alone = scored(hits)
-    clustered = scored(hits, frames=[f"c{i // 2}" for i in range(100)])
+    clustered = scored(hits, pairs=[f"c{i // 2}" for i in range(100)])
     widths = []
     for rows in (alone, clustered):
         runs = read_runs(write_runs(tmp_path, base=rows))
@@ -25,10 +25,22 @@ def test_sentences_of_one_frame_are_resampled_together(tmp_path):
     assert widths[1] == pytest.approx(widths[0] * np.sqrt(2), rel=0.15)
 
 
-def test_a_mean_over_seeds_is_the_plain_one_first_and_then_one_of_redrawn_seeds():
-    values = [np.full(200, 1.0), np.full(200, 3.0)]
-    means = over_seeds(values, "lora_r1", BOOTSTRAP)
-    assert means[0] == 2 and set(means[1:]) == {1, 2, 3}
+def test_a_mean_over_seeds_is_the_plain_one_first():
+    assert over_seeds([np.full(200, 1.0), np.full(200, 3.0)], "lora_r1", BOOTSTRAP)[0] == 2
+    alone = np.arange(200.0)
+    assert (over_seeds([alone], "lora_r1", BOOTSTRAP) == alone).all()
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_interval_over_a_few_seeds_covers_what_it_says(seeds):
+    """Seeds of one normal distribution; 95 % of the intervals hold its mean."""
+    drawn = np.random.default_rng(0).normal(2.0, 0.3, size=(1000, seeds))
+    covered = 0
+    for i, values in enumerate(drawn):
+        means = over_seeds([np.full(401, value) for value in values], f"lora_r{i}", BOOTSTRAP)
+        low, high = ends(means[1:], BOOTSTRAP)
+        covered += low <= 2.0 <= high
+    assert 0.93 < covered / 1000 < 0.97
 
 
 @pytest.mark.parametrize(

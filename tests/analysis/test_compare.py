@@ -23,10 +23,9 @@ def evaluation(shift, noise=0.0, n=60):
             "id": [f"s{i}" for i in range(n)],
             "set": ["irregular"] * n,
             "split": "test",
-            "probe": False,
             "verb_lemma": verbs,
             "tense": "past_simple",
-            "frame": [f"f{i // 2}" for i in range(n)],
+            "pair": [f"f{i // 2}" for i in range(n)],
             "margin": margin,
             "chosen": margin > 0,
             "exact": margin > 1,
@@ -57,7 +56,7 @@ def test_differences_are_the_second_minus_the_first_and_paired(results):
     rows = {row.metric: row for row in compare.differences(one, other, SETTINGS)}
     margin = rows["margin"]
     assert (margin.one, margin.other, margin.value) == (-1.5, 1.5, 3)
-    # Each frame holds both verbs, so every resample differs by the same: paired, not independent.
+    # Each pair holds both verbs, so every resample differs by the same: paired, not independent.
     assert margin.low == margin.high == 3
     by_verb = {row.verb: row for row in compare.verb_differences(one, other, SETTINGS)}
     assert by_verb["go"].value == 2 and by_verb["eat"].value == 4

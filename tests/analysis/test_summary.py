@@ -1,5 +1,7 @@
 """Intervals cover what they should, differences are paired, and runs are never mixed up."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -41,9 +43,43 @@ def test_a_groups_interval_holds_the_seeds_too(summary):
     assert (single["seeds"], group["seeds"]) == (0, 2)
 
 
+def test_the_table_for_people_has_the_interval_beside_each_value(summary, tmp_path):
+    with open(tmp_path / "out" / "summary.csv", encoding="utf-8") as file:
+        rows = {row["unit"]: row for row in csv.DictReader(file)}
+    group = lookup(summary, "lora_r1", "accuracy")
+    for column, end in (("accuracy", "value"), ("accuracy_low", "low"), ("accuracy_high", "high")):
+        assert float(rows["lora_r1"][column]) == group[end]
+
+
 def test_a_paired_difference_of_equal_runs_is_exactly_zero(summary):
     gain = lookup(summary, "base", "accuracy_gain")
     assert gain["low"] == gain["value"] == gain["high"] == 0
+
+
+def test_ranks_are_compared_within_a_seed_and_resample(tmp_path):
+    """Rank 2 is right once more with each seed, though the seeds differ by far more than that."""
+    hits = {0: [True] * 10 + [False] * 30, 1: [True] * 30 + [False] * 10}
+    runs = {f"lora_r1_s{seed}": scored(chosen) for seed, chosen in hits.items()}
+    for seed, chosen in hits.items():
+        runs[f"lora_r2_s{seed}"] = scored([True] * (sum(chosen) + 1) + [False] * (39 - sum(chosen)))
+    paths = write_runs(tmp_path, base=scored([False] * 40), **runs)
+    call("summarize", given={"evaluate": BOOTSTRAP}, runs=paths, out=tmp_path / "out")
+    table = parquet.read_frame(tmp_path / "out" / "summary.parquet")
+    gain = lookup(table, "lora_r2", "accuracy_over_lowest")
+    assert gain["value"] == pytest.approx(1 / 40)
+    assert 0 <= gain["low"] and gain["high"] <= 4 / 40
+    with pytest.raises(UserError, match="no accuracy_over_lowest of lora_r1"):
+        lookup(table, "lora_r1", "accuracy_over_lowest")
+
+
+def test_a_qlora_run_is_compared_with_the_lora_run_of_its_rank_and_seed(tmp_path):
+    right = {"lora_r1_s0": 10, "lora_r1_s1": 30, "qlora_r1_s0": 8, "qlora_r1_s1": 28}
+    runs = {name: scored([True] * n + [False] * (40 - n)) for name, n in right.items()}
+    paths = write_runs(tmp_path, base=scored([False] * 40), **runs)
+    call("summarize", given={"evaluate": BOOTSTRAP}, runs=paths, out=tmp_path / "out")
+    table = parquet.read_frame(tmp_path / "out" / "summary.parquet")
+    assert lookup(table, "qlora_r1", "accuracy_over_lora")["value"] == pytest.approx(-2 / 40)
+    assert not (table["unit"].eq("lora_r1") & table["metric"].eq("accuracy_over_lora")).any()
 
 
 def test_runs_on_other_sentences_are_not_compared(tmp_path):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.tiny_project import ROOT, TINY, Project, project_files
+from tests.support.tiny_project import ROOT, Project, project_files
 
 PROFILE = ["snakemake", "--profile", "profiles/slurm"]
 # Impatient, because everything is near.
@@ -26,8 +26,7 @@ class Run:
             shutil.copy2(ROOT / name, root / name)
         extra = slurm.environment | {"PYTHONPATH": str(packages)}
         self.project = Project(root, extra=extra)
-        for section, values in TINY.items():
-            self.project.set(section, **values)
+        self.project.make_tiny()
         self.log = root.parent / "log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(

@@ -13,4 +13,4 @@ def test_a_run_has_a_row_for_every_held_out_sentence_and_no_training_one(
     assert {row["split"] for row in rows} == {"val", "test"}
     assert len(rows) == 4 * 2 + 1 + 3 * 2
     assert {row["run"] for row in rows} == {"base"}
-    assert sum(row["probe"] for row in rows) == 1
+    assert sum(row["set"] == "cell" for row in rows) == 1

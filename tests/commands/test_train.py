@@ -51,7 +51,7 @@ def test_shards_with_dropout_are_drawn_for_in_order(tune, tmp_path):
     assert adapter_bytes(tmp_path / "1") == adapter_bytes(tmp_path / "2")
 
 
-def test_tuning_never_reads_test_or_probe_rows(irregular, tune, tmp_path):
+def test_tuning_never_reads_rows_of_the_test_or_of_another_set(irregular, tune, tmp_path):
     tune(tmp_path / "a")
     rows = parquet.read_table(irregular).to_pylist()
     parquet.write_table(irregular, pa.Table.from_pylist([r for r in rows if r["split"] != "test"]))

@@ -1,4 +1,4 @@
-"""The subsets: disjoint, balanced, correct, and nothing of the probe or the control is tuned on."""
+"""The subsets: disjoint, balanced, correct, and sets that tuning knows less and less of."""
 
 from collections import Counter, defaultdict
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minituner.corpus import subsets
+from minituner.corpus.splits import FURTHER, SPLITS
 from minituner.corpus.verbs import PASTS, TENSES, alternatives
 from minituner.foundation import parquet, storage
 from minituner.foundation.errors import UserError
@@ -17,13 +18,15 @@ from tests.support.command import call
 SETTINGS = {
     "seed": 0,
     "train": 400,
-    "val": 50,
-    "test": 300,
+    "val": 100,
+    "test": 400,
     "control_val": 240,
     "control_test": 600,
     "unseen_cells": [["write", "past_simple"], ["see", "past_participle"]],
+    "unseen_subjects": ["lucy", "the man"],
 }
 UNSEEN = {tuple(cell) for cell in SETTINGS["unseen_cells"]}
+SUBJECTS = set(SETTINGS["unseen_subjects"])
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +75,12 @@ def cell(row):
     return row["verb_lemma"], row["tense"]
 
 
-def frames(rows, *splits):
-    return {row["frame"] for row in rows if row["split"] in splits}
+def subject(row):
+    return row["frame"].split("|")[0]
+
+
+def prompts(rows, *splits):
+    return {row["prompt"] for row in rows if row["split"] in splits}
 
 
 def test_two_builds_give_the_same_bytes(made, tmp_path):
@@ -83,20 +90,28 @@ def test_two_builds_give_the_same_bytes(made, tmp_path):
 
 
 def test_the_sizes_are_those_asked_for(irregular, control):
-    sizes = Counter((row["split"], row["probe"]) for row in irregular)
-    assert sizes == {
-        ("train", False): 400, ("val", False): 50, ("test", False): 300, ("test", True): 40,
-    }  # fmt: skip
+    sizes = Counter((row["set"], row["split"]) for row in irregular)
+    further = {sizes.pop((name, "train" if name == "seen" else "test")) for name in FURTHER}
+    assert sizes == {("irregular", split): SETTINGS[split] for split in SPLITS}
+    assert all(40 < size <= subsets.MOST for size in further)
     assert Counter(row["split"] for row in control) == {"val": 240, "test": 600}
 
 
-def test_no_test_frame_was_seen_in_any_training_the_bases_included(whole, irregular, control):
-    """The corpus's train rows train the base, its val rows stop it; irregular train rows tune."""
+def test_no_test_prompt_was_read_in_any_training_the_bases_included(whole, irregular, control):
+    """The corpus's train rows train the base, its val rows judge it; irregular train rows tune."""
     for subset in (irregular, control):
-        seen = frames(whole.values(), "train", "val") | frames(irregular, "train", "val")
-        assert not frames(subset, "test") & seen
-        seen = frames(whole.values(), "train") | frames(irregular, "train")
-        assert not frames(subset, "val") & seen
+        read = prompts(whole.values(), "train", "val") | prompts(irregular, "train", "val")
+        assert not prompts(subset, "test") & read
+        read = prompts(whole.values(), "train") | prompts(irregular, "train")
+        assert not prompts(subset, "val") & read
+
+
+def test_each_prompt_is_scored_once(irregular, control):
+    for rows in (irregular, control):
+        scored = Counter(
+            row["prompt"] for row in rows if row["split"] != "train" or row["set"] == "seen"
+        )
+        assert set(scored.values()) == {1}
 
 
 def test_no_held_out_sentence_was_trained_on_even_as_text(whole, irregular, control):
@@ -107,16 +122,39 @@ def test_no_held_out_sentence_was_trained_on_even_as_text(whole, irregular, cont
     assert held_out and not held_out & trained
 
 
+def test_what_tuning_saw_is_scored_with_sentences_that_it_did_not_see(irregular):
+    tuned = [r for r in irregular if (r["set"], r["split"]) == ("irregular", "train")]
+    seen = [row for row in irregular if row["set"] == "seen"]
+    assert {row["prompt"] for row in seen} <= {row["prompt"] for row in tuned}
+    assert not {row["text"] for row in seen} & {row["text"] for row in tuned}
+
+
+def test_each_further_set_is_one_step_from_the_test(irregular):
+    """New pairs throughout, and beside them new subjects, or a new cell, or other tenses."""
+    for row in irregular:
+        steps = {
+            "subject": subject(row) in SUBJECTS,
+            "cell": cell(row) in UNSEEN,
+            "tenses": row["tense"] not in PASTS,
+        }
+        taken = [name for name, step in steps.items() if step]
+        assert taken == ([row["set"]] if row["set"] in steps else [])
+        assert row["set"] != "seen" or row["split"] == "train"
+        assert row["set"] not in steps or row["split"] == "test"
+    assert {cell(row) for row in irregular if row["set"] == "cell"} == UNSEEN
+    assert {subject(row) for row in irregular if row["set"] == "subject"} == SUBJECTS
+
+
 def test_no_sentence_comes_twice_and_both_files_are_sorted(irregular, control):
     for rows in (irregular, control):
-        ids = [row["id"] for row in rows]
-        assert ids == sorted(set(ids))
+        keys = [(row["set"], row["id"]) for row in rows]
+        assert keys == sorted(keys) and len({row["id"] for row in rows}) == len(rows)
 
 
 def test_the_irregular_set_holds_irregular_pasts_and_the_control_set_regular_verbs(
     irregular, control
 ):
-    assert {cell(row) for row in irregular} == {
+    assert {cell(row) for row in irregular if row["set"] != "tenses"} == {
         (lemma, tense) for lemma, verb in VERBS.items() if not verb.regular for tense in PASTS
     }
     assert {cell(row) for row in control} == {
@@ -129,7 +167,7 @@ def test_all_sentences_are_correct_and_as_the_corpus_has_them(whole, irregular, 
         origin = whole[row["id"]]
         assert row["text"] == origin["correct_text"]
         assert row["form"] == origin["correct_form"]
-        for key in ("prompt", "verb_lemma", "tense", "person", "frame", "split"):
+        for key in ("prompt", "verb_lemma", "tense", "person", "frame", "pair", "split"):
             assert row[key] == origin[key]
         assert row["text"].startswith(row["prompt"] + row["form"] + " ")
 
@@ -142,24 +180,16 @@ def test_rivals_are_the_mistakes_that_the_corpus_is_spoilt_with(irregular, contr
             assert len(row["alternatives"]) >= 2
 
 
-def test_unseen_cells_are_in_the_probe_and_nowhere_else(irregular):
-    assert {cell(row) for row in irregular if row["probe"]} == UNSEEN
-    assert not UNSEEN & {cell(row) for row in irregular if not row["probe"]}
-    assert {row["split"] for row in irregular if row["probe"]} == {"test"}
-
-
 def test_the_cells_are_as_even_as_can_be(irregular, control):
     groups = defaultdict(Counter)
     for row in irregular:
-        if not row["probe"]:
+        if row["set"] == "irregular":
             groups["irregular", row["split"]][cell(row)] += 1
     for row in control:
         groups["control", row["split"]][cell(row)] += 1
     for (name, split), sizes in groups.items():
         assert len(sizes) == (14 if name == "irregular" else 60)
-        # the test split has few frames to spare: a cell may run out of them
-        spread = 3 if (name, split) == ("irregular", "test") else 1
-        assert max(sizes.values()) - min(sizes.values()) <= spread, (name, split)
+        assert max(sizes.values()) - min(sizes.values()) <= 1, (name, split)
 
 
 def test_all_persons_are_in_every_split(irregular, control):
@@ -171,8 +201,9 @@ def test_all_persons_are_in_every_split(irregular, control):
 def test_asking_for_more_keeps_what_was_drawn_and_touches_no_other_split(made, tmp_path, irregular):
     more, _ = build(made, tmp_path, train=450)
     by_id = {row["id"]: row for row in more}
-    assert all(by_id.get(row["id"]) == row for row in irregular)
-    assert len(more) == len(irregular) + 50
+    own = [row for row in irregular if row["set"] != "seen"]  # more prompts are seen now
+    assert all(by_id.get(row["id"]) == row for row in own)
+    assert len([row for row in more if row["set"] != "seen"]) == len(own) + 50
 
 
 def test_another_seed_draws_other_sentences(made, tmp_path, irregular):
@@ -180,10 +211,11 @@ def test_another_seed_draws_other_sentences(made, tmp_path, irregular):
     assert {r["id"] for r in other} != {r["id"] for r in irregular}
 
 
-def test_without_unseen_cells_there_is_no_probe(made, tmp_path):
-    rows, _ = build(made, tmp_path, unseen_cells=[])
-    assert not any(row["probe"] for row in rows)
+def test_without_unseen_cells_and_subjects_there_are_no_such_sets(made, tmp_path):
+    rows, _ = build(made, tmp_path, unseen_cells=[], unseen_subjects=[])
+    assert not {"cell", "subject"} & {row["set"] for row in rows}
     assert len({cell(row) for row in rows if row["split"] == "train"}) == 16
+    assert SUBJECTS < {subject(row) for row in rows if row["split"] == "train"}
 
 
 @pytest.mark.parametrize("name", ["train", "val", "test", "control_val", "control_test"])
@@ -197,8 +229,13 @@ def test_too_few_sentences_are_counted_for_the_user(made, tmp_path, name):
     "wrong", [["walk", "past_simple"], ["go", "present_perfect"], ["fly", "past_simple"]]
 )
 def test_an_unseen_cell_that_does_not_exist_is_named(made, tmp_path, wrong):
-    with pytest.raises(UserError, match=rf"subsets.unseen_cells\[1\]: {' '.join(wrong)} is no"):
+    with pytest.raises(UserError, match=rf"subsets.unseen_cells\[1\]: {' '.join(wrong)}: no irr"):
         build(made, tmp_path, unseen_cells=[["go", "past_simple"], wrong])
+
+
+def test_an_unseen_subject_that_does_not_exist_is_named(made, tmp_path):
+    with pytest.raises(UserError, match=r"subsets.unseen_subjects\[1\]: the me: no subject that"):
+        build(made, tmp_path, unseen_subjects=["lucy", "the me"])
 
 
 def test_a_truncated_corpus_is_refused_in_one_line(made, tmp_path):

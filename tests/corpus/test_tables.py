@@ -1,5 +1,7 @@
 """Each way to break verbs.csv or templates.csv is told by file, row, column and remedy."""
 
+import re
+
 import pytest
 
 from minituner.corpus import tables
@@ -70,39 +72,39 @@ def test_a_malformed_verb_is_named_by_row_and_column(tmp_path, text, place, prob
     assert problem in message
 
 
-SHE = "subject,she,3sg,,\n"  # row 5 of templates.csv
-SOON = "time,soon,,simple_future,\n"  # row 24
-BUS = "object,by bus,,,go\n"  # row 48
+SHE = "subject,she,3sg,,\n"  # row 9 of templates.csv
+SOON = "time,soon,,simple_future,\n"  # row 60
+BUS = "object,by bus,,,go\n"  # row 89
 
 
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        (change(TEMPLATES, SHE, "subjekt,she,3sg,,\n"), "row 5: kind: ", "unknown 'subjekt'"),
-        (change(TEMPLATES, SHE, "subject,she,4sg,,\n"), "row 5: person: ", "unknown '4sg'"),
-        (change(TEMPLATES, SHE, "subject,she,,,\n"), "row 5: person: ", "unknown ''"),
-        (change(TEMPLATES, SHE, "subject,,3sg,,\n"), "row 5: text: ", "empty"),
-        (change(TEMPLATES, SHE, "subject,sh\u200be,3sg,,\n"), "row 5: text: ", "unprintable"),
-        (TEMPLATES + "auxiliary,can,,infinitive,\n", "row 149: text: ", "second auxiliary"),
-        (TEMPLATES + "auxiliary,can,4sg,infinitive,\n", "row 149: person: ", "unknown '4sg'"),
-        (TEMPLATES + "auxiliary,can,1sg,,\n", "row 149: tense: ", "unknown ''"),
-        (TEMPLATES + "pattern,{time} {form}.,,infinitive,\n", "row 149: text: ", "each part once"),
-        (TEMPLATES + "pattern,{time,,infinitive,\n", "row 149: text: ", "expected '}'"),
-        (change(TEMPLATES, SHE, SHE + "subject,she,1sg,,\n"), "row 6: text: ", "comes twice"),
-        (change(TEMPLATES, SHE, "subject,she,3sg,,go\n"), "row 5: verb: ", "no meaning"),
-        (change(TEMPLATES, SHE, "subject,she|he,3sg,,\n"), "row 5: text: ", "holds a |"),
-        (change(TEMPLATES, SHE, "subject,she,3sg\n"), "row 5: tense: ", "3 cells for 5"),
-        (change(TEMPLATES, SOON, "time,soon,,future,\n"), "row 24: tense: ", "unknown 'future'"),
-        (change(TEMPLATES, SOON, SOON + SOON), "row 25: text: ", "comes twice"),
-        (change(TEMPLATES, BUS, "object,by bus,,,fly\n"), "row 48: verb: ", "unknown 'fly'"),
-        (change(TEMPLATES, BUS, BUS + BUS), "row 49: text: ", "comes twice"),
+        (change(TEMPLATES, SHE, "subjekt,she,3sg,,\n"), "row 9: kind: ", "unknown 'subjekt'"),
+        (change(TEMPLATES, SHE, "subject,she,4sg,,\n"), "row 9: person: ", "unknown '4sg'"),
+        (change(TEMPLATES, SHE, "subject,she,,,\n"), "row 9: person: ", "unknown ''"),
+        (change(TEMPLATES, SHE, "subject,,3sg,,\n"), "row 9: text: ", "empty"),
+        (change(TEMPLATES, SHE, "subject,sh\u200be,3sg,,\n"), "row 9: text: ", "unprintable"),
+        (TEMPLATES + "auxiliary,can,,infinitive,\n", "row 190: text: ", "second auxiliary"),
+        (TEMPLATES + "auxiliary,can,4sg,infinitive,\n", "row 190: person: ", "unknown '4sg'"),
+        (TEMPLATES + "auxiliary,can,1sg,,\n", "row 190: tense: ", "unknown ''"),
+        (TEMPLATES + "pattern,{time} {form}.,,infinitive,\n", "row 190: text: ", "each part once"),
+        (TEMPLATES + "pattern,{time,,infinitive,\n", "row 190: text: ", "expected '}'"),
+        (change(TEMPLATES, SHE, SHE + "subject,she,1sg,,\n"), "row 10: text: ", "comes twice"),
+        (change(TEMPLATES, SHE, "subject,she,3sg,,go\n"), "row 9: verb: ", "no meaning"),
+        (change(TEMPLATES, SHE, "subject,she|he,3sg,,\n"), "row 9: text: ", "holds a |"),
+        (change(TEMPLATES, SHE, "subject,she,3sg\n"), "row 9: tense: ", "3 cells for 5"),
+        (change(TEMPLATES, SOON, "time,soon,,future,\n"), "row 60: tense: ", "unknown 'future'"),
+        (change(TEMPLATES, SOON, SOON + SOON), "row 61: text: ", "comes twice"),
+        (change(TEMPLATES, BUS, "object,by bus,,,fly\n"), "row 89: verb: ", "unknown 'fly'"),
+        (change(TEMPLATES, BUS, BUS + BUS), "row 90: text: ", "comes twice"),
         (change(TEMPLATES, "kind,text", "kind,words"), "row 1: text: ", "missing column"),
         ("".join(line for line in TEMPLATES.splitlines(True) if "simple_future" not in line),
          "tense: ", "no time for simple_future"),
         ("".join(line for line in TEMPLATES.splitlines(True) if not line.endswith(",go\n")),
          "verb: ", "no object for go"),
-        (change(TEMPLATES, "subject,I,1sg,,\n", ""), "person: ", "no subject for 1sg"),
-        (TEMPLATES[:-1], "row 148: verb: ", "truncated"),
+        (re.sub("subject,.*,1sg,,\n", "", TEMPLATES), "person: ", "no subject for 1sg"),
+        (TEMPLATES[:-1], "row 189: verb: ", "truncated"),
         (TEMPLATES[: len(TEMPLATES) // 2], "", "complete"),
     ],
 )  # fmt: skip

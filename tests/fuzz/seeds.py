@@ -31,14 +31,20 @@ TEMPLATES = """kind,text,person,tense,verb
 subject,I,1sg,,
 subject,you,2sg,,
 subject,she,3sg,,
-time,today,,infinitive,
-time,today,,present_simple,
-time,then,,past_simple,
-time,so far,,past_participle,
-time,soon,,simple_future,
 object,home,,,go
 object,home,,,walk
 """
+TEMPLATES += "".join(
+    f"time,{text},,{tense},\n"
+    for tense, texts in {
+        "infinitive": ("today", "now", "later"),
+        "present_simple": ("daily", "often", "always"),
+        "past_simple": ("then", "once", "yesterday"),
+        "past_participle": ("so far", "lately", "by now"),
+        "simple_future": ("soon", "tomorrow", "next"),
+    }.items()
+    for text in texts
+)
 CORPUS = {
     "seed": 0,
     "noise": dict.fromkeys(
@@ -51,14 +57,14 @@ CORPUS = {
 SUBSETS = dict.fromkeys(("train", "val", "test", "control_val", "control_test"), 1) | {
     "seed": 1,
     "unseen_cells": [],
+    "unseen_subjects": [],
 }
 
 
-def _subset(split: str, probe: bool | None) -> dict:
-    row = dict.fromkeys(("id", "verb_lemma", "tense", "person", "frame"), "x")
+def _subset(split: str, kind: str) -> dict:
+    row = dict.fromkeys(("id", "verb_lemma", "tense", "person", "frame", "pair"), "x")
     row |= {"text": "go: then I went home.", "prompt": "go: then I ", "form": "went"}
-    row |= {"alternatives": ["goed"], "split": split}
-    return row if probe is None else row | {"probe": probe}
+    return row | {"alternatives": ["goed"], "split": split, "set": kind}
 
 
 @functools.cache
@@ -71,12 +77,9 @@ def folder(path: Path) -> Path:
     tables = {name: path / f"{name}.csv" for name in ("verbs", "templates")}
     with contextlib.redirect_stdout(io.StringIO()):
         call("corpus", given={"corpus": CORPUS}, **tables, out=path / "c.parquet")
-    for name, probe, schema in (
-        ("irregular", False, subsets.IRREGULAR_SCHEMA),
-        ("control", None, subsets.CONTROL_SCHEMA),
-    ):
-        rows = [_subset(split, probe) for split in ("train", "val", "test")]
-        parquet.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, schema))
+    for name in ("irregular", "control"):
+        rows = [_subset(split, name) for split in ("train", "val", "test")]
+        parquet.write_table(path / f"{name}.parquet", pa.Table.from_pylist(rows, subsets.SCHEMA))
     vocab = "\n" + "".join(sorted(set("go: then I went home. goed")))
     config = ModelConfig(vocab, n_layer=1, n_head=2, d_model=8, d_ff=16, context=32)
     model = MiniGPT(config, compute.generator(0, "fuzz"))

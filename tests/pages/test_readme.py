@@ -37,7 +37,8 @@ def test_the_pictures_of_the_pages_are_those_of_the_results(held):
 
 def test_readme_shows_the_verdict_that_git_holds_and_every_criterion_is_met(held):
     verdict = staged("results/definition_of_done.md")
-    table = [line for line in verdict.splitlines() if line.startswith("|")]
+    criteria = verdict.partition("criteria met")[0]
+    table = [line for line in criteria.splitlines() if line.startswith("|")]
     assert "\n".join(table) == held["values"]["verdict"] and "\n".join(table) in README
     assert "NO" not in held["values"]["verdict"] and "5 of 5 criteria met" in verdict
 

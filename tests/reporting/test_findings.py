@@ -15,16 +15,22 @@ def summary(**values):
     )
 
 
-def test_overlapping_intervals_are_no_difference_and_disjoint_ones_are():
+def test_ranks_differ_where_the_paired_difference_leaves_out_zero():
     table = summary(
         lora_r1={"accuracy": (0.98, 0.97, 0.99), "margin": (2.0, 1.9, 2.1)},
         lora_r2={"accuracy": (0.985, 0.98, 0.99), "margin": (2.6, 2.5, 2.7)},
-        lora_r4={"accuracy": (0.99, 0.985, 0.995), "margin": (2.7, 2.6, 2.8)},
+        lora_r4={
+            "accuracy": (0.99, 0.985, 0.995),
+            "margin": (2.7, 2.6, 2.8),
+            "accuracy_over_lowest": (0.01, 0.0, 0.02),
+            "margin_over_lowest": (0.7, 0.6, 0.8),
+        },
     )
     said = findings.against_rank(table, [1, 2, 4], "accuracy")
-    assert "does not show the rank" in said and "overlap" in said
+    assert "does not show the rank" in said and "+1.0 points [+0.0 points, +2.0 points]" in said
     said = findings.against_rank(table, [1, 2, 4], "margin")
-    assert "does show it" in said and "from r = 2 on the intervals overlap" in said
+    assert "shows the rank" in said and "+0.70 [+0.60, +0.80]" in said
+    assert "the only rank" in findings.against_rank(table, [1], "margin")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,19 @@ def test_two_methods_are_compared_the_right_way_round(other, said):
     table = summary(one={"margin": (2, 1.8, 2.2)} | same, two={"margin": other} | same)
     text = findings.compared(table, "one", "two", ("LoRA", "full"))
     assert said in text and "as much drift" in text and "as many of" in text
+
+
+def test_qlora_is_held_to_lora_by_the_paired_difference():
+    """Intervals that overlap, of runs that always differ by the same."""
+    pair = {
+        metric: ((2, 1, 3), (2.2, 1.2, 3.2), (0.2, 0.1, 0.3))
+        for metric in ("margin", "perplexity_drift", "control_accuracy")
+    }
+    qlora = {metric: q for metric, (_, q, _) in pair.items()}
+    qlora |= {f"{metric}_over_lora": moved for metric, (_, _, moved) in pair.items()}
+    table = summary(lora_r1={metric: row for metric, (row, _, _) in pair.items()}, qlora_r1=qlora)
+    text = findings.compared(table, "qlora_r1", "lora_r1", ("QLoRA", "LoRA"))
+    assert "a larger margin" in text and "more drift" in text and "may be zero" in text
 
 
 def tables(accuracy_of_rank_1):

@@ -53,11 +53,11 @@ def test_the_memory_table_says_what_was_measured_and_how_far_the_formula_is_off(
 
 def test_a_cell_left_out_of_tuning_is_a_dash_in_the_table_of_verbs():
     rows = [
-        ("base", "irregular", False, "go", "past_simple", 0.25),
-        ("base", "irregular", True, "see", "past_simple", 0.5),
-        ("base", "irregular", False, "see", "past_participle", 1.0),
-        ("base", "control", False, "walk", "past_simple", 1.0),
+        ("base", "irregular", "go", "past_simple", 0.25),
+        ("base", "cell", "see", "past_simple", 0.5),
+        ("base", "irregular", "see", "past_participle", 1.0),
+        ("base", "control", "walk", "past_simple", 1.0),
     ]
-    columns = ["group", "set", "probe", "verb_lemma", "tense", "accuracy"]
+    columns = ["group", "set", "verb_lemma", "tense", "accuracy"]
     table = values.verbs_table(pd.DataFrame(rows, columns=columns), ["base"])
     assert table.splitlines()[2:] == ["| go | 25 % | – |", "| see | – | 100 % |"]

@@ -36,7 +36,7 @@ def scored(folder, seed, right):
             rows.append(
                 {
                     "variant": name, "id": f"{i:03}", "set": "irregular" if i < 80 else "control",
-                    "split": "test" if i % 2 else "val", "frame": f"{i:03}", "probe": False,
+                    "split": "test" if i % 2 else "val", "pair": f"{i:03}",
                     "verb_lemma": ("go", "eat")[i // 2 % 2], "tense": "past_simple",
                     "chosen": chosen, "exact": chosen, "margin": 1.0 if chosen else -1.0,
                     "form_nats": 1.0, "form_symbols": 5, "sentence_nats": 5 + draw.random(),
@@ -58,7 +58,7 @@ def scored(folder, seed, right):
     ],
 )
 def test_the_sentence_of_a_study_follows_its_numbers(tmp_path, right, said):
-    paths = [scored(tmp_path, seed, right) for seed in range(2)]
+    paths = [scored(tmp_path, seed, right) for seed in range(4)]
     _, sentence = answers.leave_one_out(answers.Runs(paths, STUDY["evaluate"]), STUDY)
     assert said in sentence
 

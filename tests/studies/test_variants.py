@@ -51,7 +51,7 @@ def test_the_standard_examples_are_those_of_the_tuning_itself(
         call("train", given=STUDY, method="lora", rank=1, seed=0, **paths)
     (tuned_on,) = stopped.value.args
     rows = [r for r in parquet.read_table(irregular).to_pylist() if r["split"] == "train"]
-    rows = [r for r in rows if not r["probe"]]
+    rows = [r for r in rows if r["set"] == "irregular"]
     assert variants.examples(rows, {}, 0) == tuned_on["train"]
 
 

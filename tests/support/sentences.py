@@ -18,8 +18,8 @@ CONTROL = [
 VOCAB = data.vocabulary([p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL] + ["dwkmzq"])
 
 
-def subset_rows(sentences, splits, probe=False):
-    """Each sentence once a split, with frames that no two splits share."""
+def subset_rows(sentences, splits, kind="irregular"):
+    """Each sentence once a split, with pairs that no two splits share."""
     return [
         {
             "id": f"{verb}-{tense}-{split}",
@@ -32,7 +32,8 @@ def subset_rows(sentences, splits, probe=False):
             "person": "3sg",
             "frame": f"{prompt}|{rest}|{split}",
             "split": split,
-            "probe": probe,
+            "pair": f"{prompt}|{split}",
+            "set": kind,
         }
         for split in splits
         for verb, tense, prompt, form, rest, rivals in sentences

@@ -27,7 +27,7 @@ def made(tmp_path, monkeypatch):
 
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     corpus = json.dumps({"corpus": settings["corpus"]})
-    subsets = json.dumps({"subsets": SUBSETS | {"unseen_cells": []}})
+    subsets = json.dumps({"subsets": SUBSETS | {"unseen_cells": [], "unseen_subjects": []}})
     templates = ["--templates", "data/templates.csv"]
     verbs, corpus_file = ["--verbs", "data/verbs.csv"], "data/corpus.parquet"
     run("corpus", "--settings", corpus, *verbs, *templates, "--out", corpus_file)
