@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from minituner.analysis.bootstrap import ends, over_seeds, resampled
+from minituner.analysis.bootstrap import interval, over_seeds, resampled
 from minituner.analysis.metrics import drift
 from minituner.foundation import progress, storage
 from minituner.foundation.seeds import generator
@@ -54,12 +54,11 @@ def evaluations(draw: np.random.Generator, mean: float, spread: float) -> dict[s
 
 def measured(kind: str, runs: dict[str, pd.DataFrame], name: str) -> tuple[float, float]:
     """The interval of one kind of figure, as `summary` makes it."""
-    metric = {"margin": "margin", "accuracy": "accuracy"}.get(kind, "perplexity")
+    metric = "perplexity" if kind == "drift" else kind
     values = resampled(runs, metric, "test", SETTINGS)
     base = values.pop("base")
     rows = [drift(row, base) if kind == "drift" else row for row in values.values()]
-    low, high = ends(over_seeds(rows, name, SETTINGS)[1:], SETTINGS)
-    return (max(low, 0.0), min(high, 1.0)) if kind == "accuracy" else (low, high)
+    return interval(over_seeds(rows, name, SETTINGS), metric, SETTINGS)
 
 
 def coverage(kind: str, truth: float, repetitions: int = REPETITIONS) -> tuple[float, float]:

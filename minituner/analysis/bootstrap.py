@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from minituner.analysis.metrics import METRICS
+from minituner.analysis.wording import SHARES
 from minituner.foundation.numerics import weighted_sums
 from minituner.foundation.seeds import generator
 
@@ -70,6 +71,12 @@ def over_seeds(values: list[np.ndarray], group: str, settings: dict[str, Any]) -
     student = normal[0] / np.sqrt((normal[1:] ** 2).mean(axis=0))
     student[0] = 0  # the data as they are
     return mean + student * error
+
+
+def interval(drawn: np.ndarray, metric: str, settings: dict[str, Any]) -> tuple[float, float]:
+    """A metric's interval, of what `resampled` or `over_seeds` gives; a share's ends at 0 and 1."""
+    low, high = ends(drawn[1:], settings)
+    return (max(low, 0.0), min(high, 1.0)) if metric in SHARES else (low, high)
 
 
 def ends(resamples: np.ndarray, settings: dict[str, Any]) -> tuple[float, float]:

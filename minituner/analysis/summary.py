@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minituner.analysis.bootstrap import ends, over_seeds, resampled
+from minituner.analysis.bootstrap import interval, over_seeds, resampled
 from minituner.analysis.metrics import COMPARISONS, METRICS, PAIRED, read_run
-from minituner.analysis.wording import SHARES
 from minituner.checkpoints.runs import parse_run
 from minituner.foundation import progress
 from minituner.foundation.errors import UserError
@@ -94,9 +93,7 @@ def _rows_of(
     }
     rows = []
     for (unit, n_seeds), drawn in units.items():
-        low, high = ends(drawn[1:], settings)
-        if metric in SHARES:
-            low, high = max(low, 0.0), min(high, 1.0)
+        low, high = interval(drawn, metric, settings)
         fields = parse_run(unit)
         rows.append(
             {
