@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from minituner import data
-from minituner.foundation import progress
+from minituner.foundation import numerics, progress
 from minituner.model import IGNORE, MiniGPT
 
 BATCH = 128  # sentences scored at a time
@@ -115,25 +116,40 @@ def _score_batch(score: Score, rows: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 @torch.no_grad()
-def logit_difference(one: MiniGPT, other: MiniGPT, texts: list[str]) -> dict[str, float]:
-    """How far two models' logits are apart, over all symbols of some sentences.
-
-    `mean_abs` and `max_abs` of the difference, and `relative`: its Frobenius norm over that of the
-    first model's logits.
-    """
-    total, squares, reference, largest, n = 0.0, 0.0, 0.0, 0.0, 0
+def logits(model: MiniGPT, texts: list[str]) -> torch.Tensor:
+    """What a model expects at every symbol of some sentences: (N, V), N symbols in all."""
+    parts = []
     for start in range(0, len(texts), BATCH):
-        ids, targets = data.batch(texts[start : start + BATCH], one.config.vocab)
-        looked_at = targets != IGNORE  # padding left out
-        first, second = (model(ids)[looked_at].double() for model in (one, other))
-        difference = (second - first).abs()
-        total += math.fsum(difference.flatten().tolist())
-        squares += math.fsum(difference.square().flatten().tolist())
-        reference += math.fsum(first.square().flatten().tolist())
-        largest = max(largest, float(difference.max()))
-        n += difference.numel()
+        ids, targets = data.batch(texts[start : start + BATCH], model.config.vocab)
+        parts.append(model(ids)[targets != IGNORE])  # padding left out
+    return torch.cat(parts)
+
+
+def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
+    """How far two models' logits are apart, both (N, V), see `logits`.
+
+    `mean_abs` and `max_abs` of the difference; `relative`: its Frobenius norm over the first's;
+    `kl`: the divergence of what the second expects from what the first does, in nats a symbol.
+    """
+    first, second = first.double(), second.double()
+    difference = (second - first).abs()
+    squares, reference = (math.fsum(x.square().flatten().tolist()) for x in (difference, first))
     return {
-        "mean_abs": total / n,
-        "max_abs": largest,
+        "mean_abs": math.fsum(difference.flatten().tolist()) / difference.numel(),
+        "max_abs": float(difference.max()),
         "relative": math.sqrt(squares / reference),
+        "kl": math.fsum(kl_divergence(first.numpy(), second.numpy())) / len(first),
     }
+
+
+def kl_divergence(first: np.ndarray, second: np.ndarray) -> list[float]:
+    """KL(first ‖ second) of two models' logits, both float64 (N, V): N numbers in nats."""
+    first, second = (logits - logits.max(axis=-1, keepdims=True) for logits in (first, second))
+    weights, others = numerics.exponential(first), numerics.exponential(second)
+    sums, other_sums = weights.sum(axis=-1), others.sum(axis=-1)
+    apart = (weights * (first - second)).sum(axis=-1) / sums
+    # math's logarithm: the last bits of numpy's differ from one CPU to another.
+    return [
+        float(mean) - math.log(one) + math.log(other)
+        for mean, one, other in zip(apart, sums, other_sums, strict=True)
+    ]

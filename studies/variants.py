@@ -1,93 +1,116 @@
-"""The further studies: variants of the tuning run, each tuned and scored with several seeds.
+"""The further studies' runs: what each tunes, and how it differs from the standard run.
 
-One job takes one seed through all variants, so that what two studies share is run once:
-`standard` is the run that every study compares with.
+A study is taken through all its runs with one seed by one job, so that what two questions share is
+tuned once: `standard` is LoRA of the lowest rank with the settings of params.yaml.
 """
 
+import dataclasses
 from typing import Any
 
-import pyarrow as pa
+TASKS, CONVENTIONS, TARGETS, SUBSPACE = "tasks", "conventions", "targets", "subspace"
+METHODS = "methods"
+# What an update is multiplied by at a rank: α/r with α fixed, 2 r, or growing as √r (rsLoRA).
+SCALES = {
+    "fixed": lambda alpha, rank: alpha / rank,
+    "proportional": lambda alpha, rank: 2.0,
+    "root": lambda alpha, rank: alpha / 2 / rank**0.5,
+}
+ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("fc1", "fc2")
+# As many trained parameters a block, or nearly: LoRA on d_in × d_out has r (d_in + d_out).
+PLACES = {
+    "q, v": (("q_proj", "v_proj"), 18),
+    "attention": (ATTENTION, 9),
+    "MLP": (MLP, 7),
+    "all Linears": ((*ATTENTION, *MLP), 4),
+}
 
-from minituner import compute, data, evaluate, train
-from minituner.corpus import subsets
-from minituner.model import MiniGPT
 
-KEPT = (
-    "id set split pair verb_lemma tense chosen exact margin "
-    "form_nats form_symbols sentence_nats sentence_symbols"
-).split()
-Variant = dict[str, Any]
-Rows = list[dict[str, Any]]
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One run of a study.
+
+    Attributes:
+        name: of the run, within its study.
+        method: `lora`, `qlora`, `full` or `subspace`.
+        rate: the learning rate.
+        rank: of an adapter, or how many directions a random subspace has.
+        alpha: of an adapter.
+        target_modules: what an adapter is put on.
+        without: a verb left out of tuning.
+        examples: sentences to tune on, None for all.
+        whole_sentence: whether the loss sees the whole sentence.
+        compared: the levels, `drift` or `margin`, where the run is scored on its way.
+        at_end: whether it is scored at its end, on all that is held out; it is if it is not
+            compared on its way.
+    """
+
+    name: str
+    method: str
+    rate: float
+    rank: int | None = None
+    alpha: float | None = None
+    target_modules: tuple[str, ...] = ()
+    without: str | None = None
+    examples: int | None = None
+    whole_sentence: bool = False
+    compared: tuple[str, ...] = ("drift",)
+    at_end: bool = False
 
 
-def variants(settings: dict[str, Any], verbs: list[str]) -> dict[str, Variant]:
-    """Name → what differs from the standard run.
+def variants(study: str, settings: dict[str, Any], verbs: list[str]) -> list[Variant]:
+    """The runs of a study.
 
     Args:
-        settings: the section `science`, and `tuning.learning_rate`.
+        study: one of the names above.
+        settings: `science`, `lora`, `tuning`, `full` and `sweep`.
         verbs: the lemmas of the irregular verbs.
     """
-    science, standard = settings["science"], settings["tuning"]["learning_rate"]
-    first = science["ranks"][0]
-    by_name: dict[str, Variant] = {"standard": {}, "whole_sentence": {"loss": "sentence"}}
-    by_name |= {f"without_{verb}": {"without": verb} for verb in verbs}
-    by_name |= {f"examples_{n}": {"examples": n} for n in science["examples"]}
-    for rank in science["ranks"]:
-        for rate in science["learning_rates"]:
-            if (rank, rate) != (first, standard):
-                by_name[f"lora_r{rank}_{rate:g}"] = {"rank": rank, "rate": rate}
-    for rate in science["learning_rates"]:
-        by_name[f"qlora_{rate:g}"] = {"method": "qlora", "rate": rate}
-    for rate in science["full_learning_rates"]:
-        by_name[f"full_{rate:g}"] = {"method": "full", "rate": rate}
-    return by_name
+    science, lora = settings["science"], settings["lora"]
+    rate = settings["tuning"]["learning_rate"]
+    lowest = min(settings["sweep"]["ranks"])
+
+    def adapter(name: str, rank: int | None = lowest, **fields: Any) -> Variant:
+        own = {"method": "lora", "rate": rate, "rank": rank, "alpha": lora["alpha"]}
+        own["target_modules"] = tuple(lora["target_modules"])
+        return Variant(name, **(own | fields))
+
+    if study == TASKS:
+        standard = adapter("standard", compared=())
+        changes: dict[str, dict[str, Any]] = {"whole_sentence": {"whole_sentence": True}}
+        changes |= {f"without_{verb}": {"without": verb} for verb in verbs}
+        changes |= {f"examples_{n}": {"examples": n} for n in science["examples"]}
+        return [standard] + [
+            dataclasses.replace(standard, name=name, **change) for name, change in changes.items()
+        ]
+    if study == METHODS:
+        ranks, qranks = settings["sweep"]["ranks"], settings["sweep"]["qlora_ranks"]
+        full = {"method": "full", "rate": settings["full"]["learning_rate"], "rank": None}
+        runs = [adapter(f"LoRA r={r}", r) for r in sorted(ranks)]
+        runs += [adapter(f"QLoRA r={r}", r, method="qlora") for r in sorted(qranks)]
+        runs.append(adapter("full fine-tuning", **full))
+        return [dataclasses.replace(run, compared=("drift", "margin")) for run in runs]
+    if study == CONVENTIONS:
+        found: dict[tuple, Variant] = {}
+        for convention, scale in SCALES.items():
+            for rank in science["convention_ranks"]:
+                scaling = scale(lora["alpha"], rank)
+                for chosen in science["convention_rates"][convention]:
+                    name = scaled_name(scaling, rank, chosen)
+                    found[name] = adapter(name, rank, rate=chosen, alpha=scaling * rank)
+        return list(found.values())
+    if study == TARGETS:
+        return [
+            adapter(f"{place}, {chosen:g}", rank, rate=chosen, target_modules=modules)
+            for place, (modules, rank) in PLACES.items()
+            for chosen in science["target_rates"]
+        ]
+    return [
+        Variant(f"d={directions}, {chosen:g}", "subspace", chosen, directions)
+        for directions in science["directions"]
+        for chosen in science["direction_rates"]
+    ]
 
 
-def examples(rows: Rows, variant: Variant, seed: int) -> train.Examples:
-    """The (text, symbols seen) pairs that a variant is tuned on.
-
-    Args:
-        rows: the training rows of the irregular-verb subset.
-        variant: `without` leaves a verb out, `examples` draws so many rows, evenly over the cells,
-            and `loss: sentence` shows the loss the whole sentence.
-        seed: of the draw; more examples hold the fewer ones.
-    """
-    rows = [row for row in rows if row["verb_lemma"] != variant.get("without")]
-    if "examples" in variant:
-        table = pa.Table.from_pylist(rows)
-        rows = subsets.draw(table, variant["examples"], seed, "science").to_pylist()
-    if variant.get("loss") == "sentence":
-        return [(row["text"] + data.BOUNDARY, len(row["text"]) + 1) for row in rows]
-    return data.completions(rows)
-
-
-def tune(
-    model: MiniGPT, settings: dict[str, Any], variant: Variant, rows: dict[str, Rows], seed: int
-) -> None:
-    """Tune a model in place as a variant asks.
-
-    Args:
-        model: the base, or for `method: qlora` the NF4 base.
-        settings: `science`, `lora` and `tuning`.
-        variant: see `variants`.
-        rows: `train` and `val` of the irregular-verb subset.
-        seed: as in `train.tune`.
-    """
-    method = variant.get("method", "lora")
-    rank = None if method == "full" else variant.get("rank", settings["science"]["ranks"][0])
-    rate = {"learning_rate": variant.get("rate", settings["tuning"]["learning_rate"])}
-    chosen = settings | {"tuning": settings["tuning"] | rate, "full": rate}
-    pairs = {"train": examples(rows["train"], variant, seed), "val": data.completions(rows["val"])}
-    init = compute.generator(seed, "adapter", "init")
-    options = train.prepare(model, chosen, method, rank, init)
-    how = {"adamw": compute.AdamW, "clip": compute.clip_grad_norm_}
-    train.tune(compute.accelerate(model), options, pairs, seed, **how)
-
-
-def scored(name: str, model: MiniGPT, rows: Rows) -> pa.Table:
-    """What a model makes of the held-out sentences, under the variant's name."""
-    scores = evaluate.score_rows(compute.accelerate(model).score, rows)
-    merged = [row | score for row, score in zip(rows, scores, strict=True)]
-    return pa.Table.from_pylist(
-        [{"variant": name} | {column: row[column] for column in KEPT} for row in merged]
-    )
+def scaled_name(scaling: float, rank: int, rate: float) -> str:
+    """A run of the study of conventions: two that scale alike are the same run."""
+    return f"{scaling:.4g} r={rank}, {rate:g}"

@@ -83,12 +83,16 @@ def test_a_row_without_rivals_is_scored_for_perplexity_only(score):
 
 def test_the_difference_of_logits_is_the_one_made_sentence_by_sentence(model, config):
     other, texts = MiniGPT(config, compute.generator(1, "test")), [row["text"] for row in ROWS]
-    assert set(evaluate.logit_difference(model, model, texts).values()) == {0.0}
+    one, two = (evaluate.logits(m, texts) for m in (model, other))
+    assert set(evaluate.logit_difference(one, one).values()) == {0.0}
     with torch.no_grad():
         batches = [data.batch([text], VOCAB)[0] for text in texts]
         first, second = (torch.cat([m(ids)[0] for ids in batches]).double() for m in (model, other))
-    difference = evaluate.logit_difference(model, other, texts)
+    difference = evaluate.logit_difference(one, two)
     assert difference["mean_abs"] == pytest.approx(float((second - first).abs().mean()), rel=1e-5)
     assert difference["max_abs"] == pytest.approx(float((second - first).abs().max()), rel=1e-5)
     relative = float((second - first).norm() / first.norm())
     assert difference["relative"] == pytest.approx(relative, rel=1e-5)
+    expected, wanted = F.log_softmax(second, -1), F.log_softmax(first, -1)
+    kl = float(F.kl_div(expected, wanted, reduction="batchmean", log_target=True))
+    assert difference["kl"] == pytest.approx(kl, rel=1e-5) and kl > 0

@@ -58,7 +58,7 @@ def measured(kind: str, runs: dict[str, pd.DataFrame], name: str) -> tuple[float
     values = resampled(runs, metric, "test", SETTINGS)
     base = values.pop("base")
     rows = [drift(row, base) if kind == "drift" else row for row in values.values()]
-    return interval(over_seeds(rows, name, SETTINGS), metric, SETTINGS)
+    return interval(over_seeds(rows, name, SETTINGS), metric, SETTINGS, PAIRS)
 
 
 def coverage(kind: str, truth: float, repetitions: int = REPETITIONS) -> tuple[float, float]:

@@ -3,8 +3,14 @@
 What is resampled is what could have been different: whole pairs of subject and time, since these
 were held out and prompts that share one are not independent, and seeds, since a rank is a recipe
 and not one lucky run.
+
+A share near 0 or 1 scatters to one side only, and quantiles of its draws cover too seldom. So its
+interval is Wilson's (1927), of as many independent answers as would scatter like the draws: the
+effective sample size of survey statistics (Korn & Graubard 1998).
 """
 
+import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -24,10 +30,7 @@ def resampled(
     All runs share the resamples of pairs, which makes every later difference a paired one.
     """
     how = METRICS[metric]
-    same = next(iter(runs.values()))  # all hold the same sentences
-    rows = (same[how.scope] & (same["split"] == split)).to_numpy()
-    pairs, codes = np.unique(same.loc[rows, "pair"].to_numpy(dtype=str), return_inverse=True)
-    n = len(pairs)
+    rows, codes, n = _pairs(runs, metric, split)
     if n == 0:
         return {}
     weights = pair_weights(n, settings, "pairs", how.scope, split)
@@ -45,6 +48,21 @@ def resampled(
         ratio = over / under
         values[name] = how.link(ratio) if how.link else ratio
     return values
+
+
+def _pairs(
+    runs: dict[str, pd.DataFrame], metric: str, split: str
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Which rows a metric is taken over, the pair of each as a number, and how many pairs."""
+    same = next(iter(runs.values()))  # all hold the same sentences
+    rows = (same[METRICS[metric].scope] & (same["split"] == split)).to_numpy()
+    pairs, codes = np.unique(same.loc[rows, "pair"].to_numpy(dtype=str), return_inverse=True)
+    return rows, codes, len(pairs)
+
+
+def count_pairs(runs: dict[str, pd.DataFrame], metric: str, split: str) -> int:
+    """How many pairs a metric is taken over."""
+    return _pairs(runs, metric, split)[2]
 
 
 def pair_weights(n: int, settings: dict[str, Any], *purpose: str) -> np.ndarray:
@@ -73,10 +91,31 @@ def over_seeds(values: list[np.ndarray], group: str, settings: dict[str, Any]) -
     return mean + student * error
 
 
-def interval(drawn: np.ndarray, metric: str, settings: dict[str, Any]) -> tuple[float, float]:
-    """A metric's interval, of what `resampled` or `over_seeds` gives; a share's ends at 0 and 1."""
-    low, high = ends(drawn[1:], settings)
-    return (max(low, 0.0), min(high, 1.0)) if metric in SHARES else (low, high)
+def interval(
+    drawn: np.ndarray, metric: str, settings: dict[str, Any], pairs: int
+) -> tuple[float, float]:
+    """A metric's interval, of what `resampled` or `over_seeds` gives.
+
+    Args:
+        drawn: the value and its resamples.
+        metric: those in `SHARES` get Wilson's interval, all others the quantiles of the resamples.
+        settings: the section `evaluate`.
+        pairs: that the metric is taken over.
+    """
+    return wilson(drawn, settings, pairs) if metric in SHARES else ends(drawn[1:], settings)
+
+
+def wilson(drawn: np.ndarray, settings: dict[str, Any], pairs: int) -> tuple[float, float]:
+    """Wilson's interval of a share whose resamples say how many independent answers it is worth.
+
+    Resamples that do not scatter at all, as where every answer is right, are worth one a pair.
+    """
+    share, variance = float(drawn[0]), float(drawn[1:].var())
+    n = share * (1 - share) / variance if variance else pairs
+    z = NormalDist().inv_cdf((1 + settings["confidence"]) / 2)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def ends(resamples: np.ndarray, settings: dict[str, Any]) -> tuple[float, float]:
@@ -84,3 +123,28 @@ def ends(resamples: np.ndarray, settings: dict[str, Any]) -> tuple[float, float]
     tail = (1 - settings["confidence"]) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail])
     return low, high
+
+
+def p_value(drawn: np.ndarray) -> float:
+    """How often a difference's resamples lie on the side where it does not, both sides counted.
+
+    One resample more is counted than there is, so that no difference is ever certain (Davison &
+    Hinkley 1997, section 4.2.3).
+    """
+    draws = drawn[1:]
+    rare = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * (rare + 1) / (len(draws) + 1))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """The p-values of a family of findings, so corrected that all of them may be read (Holm 1979).
+
+    The smallest is multiplied by how many there are, the next by one less, and so on; none falls
+    below one before it.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, reached = [0.0] * len(p_values), 0.0
+    for place, i in enumerate(order):
+        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[i]))
+        corrected[i] = reached
+    return corrected

@@ -26,6 +26,7 @@ METRICS = {
     "accuracy": Metric("irregular", "chosen", "one"),
     "exact_match": Metric("irregular", "exact", "one"),
     "margin": Metric("irregular", "margin", "one"),
+    "form_logp": Metric("irregular", "correct_logp", "one"),
     **{f"{name}_accuracy": Metric(name, "chosen", "one") for name in FURTHER},
     **{f"{name}_margin": Metric(name, "margin", "one") for name in FURTHER},
     "control_accuracy": Metric("control_past", "chosen", "one"),
@@ -50,7 +51,7 @@ COMPARISONS = {
 }
 
 # What else is compared within a seed: a LoRA run with the lowest rank's, a QLoRA run with LoRA's.
-PAIRED = ("accuracy", "margin", "perplexity_drift", "control_accuracy")
+PAIRED = ("accuracy", "margin", "form_logp", "perplexity_drift", "control_accuracy")
 
 
 def read_run(path: Path) -> pd.DataFrame:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minituner.analysis.bootstrap import interval, over_seeds, resampled
+from minituner.analysis.bootstrap import (
+    count_pairs,
+    holm,
+    interval,
+    over_seeds,
+    p_value,
+    resampled,
+)
 from minituner.analysis.metrics import COMPARISONS, METRICS, PAIRED, read_run
 from minituner.checkpoints.runs import parse_run
 from minituner.foundation import progress
@@ -35,7 +42,8 @@ def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd
     """One row a run or group, split and metric: value, low, high, number of seeds.
 
     A row whose `seeds` is 0 belongs to a single run; its interval is over pairs alone. A group's
-    (`lora_r4`: every seed of that rank) is over pairs and seeds.
+    (`lora_r4`: every seed of that rank) is over pairs and seeds. `p` is given for the groups'
+    differences within a seed, corrected over the groups that one metric compares.
     """
     groups: dict[str, list[str]] = {}
     for name in runs:
@@ -52,23 +60,24 @@ def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd
             by_metric[f"{metric}_over_lora"] = over_lora(by_metric[metric])
         for metric, values in by_metric.items():
             if values:
-                rows += _rows_of(metric, split, values, groups, settings)
-    table = pd.DataFrame(rows).astype({"rank": "Int64"})
+                n = count_pairs(runs, metric, split) if metric in METRICS else 0
+                rows += _rows_of(metric, split, values, groups, settings, n)
+    table = pd.DataFrame(rows).astype({"rank": "Int64", "p": "float64"})
+    for _, family in table[table["p"].notna()].groupby(["split", "metric"]):
+        table.loc[family.index, "p"] = holm(family["p"].tolist())
     order = ["split", "method", "rank", "unit", "metric"]
     return table.sort_values(order, na_position="first", ignore_index=True)
 
 
 def over_lowest(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By how much each LoRA run is above the lowest rank's of its seed, in the same resamples."""
+    """By how much each LoRA or full run is above the lowest rank's of its seed, same resamples."""
     fields = {run: parse_run(run) for run in values}
     lora = {run: (f["rank"], f["seed"]) for run, f in fields.items() if f["method"] == "lora"}
     lowest = min((rank for rank, _ in lora.values()), default=None)
     first = {seed: values[run] for run, (rank, seed) in lora.items() if rank == lowest}
-    return {
-        run: values[run] - first[seed]
-        for run, (rank, seed) in lora.items()
-        if rank != lowest and seed in first
-    }
+    others = {run: seed for run, (rank, seed) in lora.items() if rank != lowest}
+    others |= {run: f["seed"] for run, f in fields.items() if f["method"] == "full"}
+    return {run: values[run] - first[seed] for run, seed in others.items() if seed in first}
 
 
 def over_lora(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -83,6 +92,7 @@ def _rows_of(
     values: dict[str, np.ndarray],
     groups: dict[str, list[str]],
     settings: dict[str, Any],
+    pairs: int,
 ) -> list[dict[str, Any]]:
     """The rows of one metric and split: of each single run that has a seed, and of each group."""
     units = {(run, 0): values[run] for run in values if parse_run(run)["seed"] is not None}
@@ -93,7 +103,7 @@ def _rows_of(
     }
     rows = []
     for (unit, n_seeds), drawn in units.items():
-        low, high = interval(drawn, metric, settings)
+        low, high = interval(drawn, metric, settings, pairs)
         fields = parse_run(unit)
         rows.append(
             {
@@ -106,6 +116,7 @@ def _rows_of(
                 "value": drawn[0],
                 "low": low,
                 "high": high,
+                "p": p_value(drawn) if n_seeds and "_over_" in metric else None,
             }
         )
     return rows

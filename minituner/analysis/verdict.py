@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from minituner.analysis.summary import lookup
+from minituner.analysis.trained import comparison as trained_qlora
 from minituner.analysis.wording import DRIFT, GAIN, LEVELS, Format
 from minituner.checkpoints.runs import parse_run
 from minituner.foundation import storage
@@ -30,8 +31,6 @@ BESIDE = {
     "tenses_accuracy": "… on new pairs, in the tenses that are no pasts",
     "control_accuracy": "regular verbs' pasts right",
     "form_perplexity_drift": "drift of the perplexity of the regular verbs' forms alone",
-    "accuracy_over_lora": "QLoRA, trained, against LoRA of its seed: irregular accuracy, points",
-    "margin_over_lora": "… log-odds margin, nats",
 }
 Criterion = dict[str, Any]
 
@@ -52,7 +51,7 @@ class Evidence:
 
     Attributes:
         summary: see `summary.summary_table`.
-        agreement: one row an adapter, see `evaluate.logit_difference`.
+        agreement: one row a pair of models, see `minituner agreement`.
         memory: one row a regime, measured.
         base_bytes: of the base's file.
         adapter_bytes: of each candidate's files, by run name.
@@ -168,18 +167,13 @@ def _qlora(evidence: Evidence, run: str, bar: float) -> Criterion:
     name = "4 QLoRA agrees within the quantization error, memory measured"
     bar_text = f"logit difference at most {bar:g} × that of quantizing alone; less memory than LoRA"
     summary, memory = evidence.summary, evidence.memory
-    moved = evidence.agreement.set_index(evidence.agreement["adapter"].fillna("none"))["mean_abs"]
+    moved = quantized(evidence.agreement)
     if f"qlora_r{rank}" not in set(summary["unit"]) or run not in moved:
         measured = f"no QLoRA run at rank {rank}; add it to sweep.qlora_ranks"
         return _criterion(name, bar_text, False, measured, {})
     ratio = moved[run] / moved["none"]
-
-    def held(method: str, part: str) -> float:
-        rows = memory[(memory["method"] == method) & (memory["rank"] == rank)]
-        return float(rows[f"{part}_bytes_measured"].iloc[0])
-
-    saving = held("lora", "weights") / held("qlora", "weights")
-    step = 1 - held("qlora", "total") / held("lora", "total")
+    saving = savings(memory, rank)["weights"]
+    step = 1 - 1 / savings(memory, rank)["total"]
     accuracy = {m: lookup(summary, f"{m}_r{rank}", "accuracy") for m in ("lora", "qlora")}
     measured = (
         f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller than in float32, "
@@ -188,6 +182,19 @@ def _qlora(evidence: Evidence, run: str, bar: float) -> Criterion:
     )
     values = {"agreement": float(ratio), "weights_saving": saving}
     return _criterion(name, bar_text, bool(ratio <= bar and saving > 1), measured, values)
+
+
+def savings(memory: pd.DataFrame, rank: int) -> dict[str, float]:
+    """How many times as many bytes LoRA's measured step holds as QLoRA's, by part."""
+    held = memory[memory["rank"] == rank].set_index("method").filter(like="_bytes_measured")
+    ratios = held.loc["lora"] / held.loc["qlora"]
+    return {name.removesuffix("_bytes_measured"): float(x) for name, x in ratios.items()}
+
+
+def quantized(agreement: pd.DataFrame) -> pd.Series:
+    """How far quantizing moves the logits, by the adapter on both bases; `none`: without any."""
+    rows = agreement[agreement["kind"] == "quantized"]
+    return rows.set_index(rows["adapter"].fillna("none"))["mean_abs"]
 
 
 def _size(evidence: Evidence, run: str, bar: float) -> Criterion:
@@ -220,7 +227,14 @@ def judge(evidence: Evidence, bars: dict[str, Any]) -> dict[str, Any]:
     ]
     met = all(criterion["met"] for criterion in criteria)
     beside = _beside(evidence.summary, run)
-    return {"adapter": choice, "met": met, "criteria": criteria, "beside": beside}
+    trained = trained_qlora(evidence.summary, evidence.agreement, parse_run(run)["rank"])
+    return {
+        "adapter": choice,
+        "met": met,
+        "criteria": criteria,
+        "beside": beside,
+        "trained": trained,
+    }
 
 
 def _beside(summary: pd.DataFrame, run: str) -> list[dict[str, str]]:
@@ -228,17 +242,14 @@ def _beside(summary: pd.DataFrame, run: str) -> list[dict[str, str]]:
     test = summary[summary["split"] == "test"]
     measured = set(zip(test["unit"], test["metric"], strict=True))
     group = parse_run(run)["group"]
-    units = {metric: ("base", group) for metric in BESIDE}
-    units |= {metric: (None, f"q{group}") for metric in BESIDE if metric.endswith("_over_lora")}
 
-    def shown(unit: str | None, metric: str) -> str:
-        return LEVELS[metric].interval(lookup(summary, unit, metric)) if unit else ""
+    def shown(unit: str, metric: str) -> str:
+        return LEVELS[metric].interval(lookup(summary, unit, metric))
 
     return [
-        {"what": what, "base": shown(base, metric), "tuned": shown(tuned, metric)}
+        {"what": what, "base": shown("base", metric), "tuned": shown(group, metric)}
         for metric, what in BESIDE.items()
-        for base, tuned in [units[metric]]
-        if all((unit, metric) in measured for unit in (base, tuned) if unit)
+        if {("base", metric), (group, metric)} <= measured
     ]
 
 

@@ -50,6 +50,7 @@ LEVELS = {
     "accuracy_gain": GAIN._replace(unit=""),
     **{f"{name}_accuracy_gain": GAIN._replace(unit="") for name in FURTHER},
     "margin": Format(2),
+    "form_logp": Format(2),
     "margin_gain": NATS,
     "perplexity": PERPLEXITY,
     "form_perplexity": PERPLEXITY,
@@ -62,6 +63,7 @@ LEVELS |= {
     for metric, form in {
         "accuracy": GAIN._replace(unit=""),
         "margin": NATS,
+        "form_logp": NATS,
         "perplexity_drift": DRIFT,
         "control_accuracy": GAIN._replace(unit=""),
     }.items()

@@ -1,18 +1,22 @@
-"""Tune and score every variant of the studies with one seed."""
+"""Tune, follow and score the runs of one study with one seed."""
 
 import argparse
+from pathlib import Path
 
-SETTINGS = ("science", "lora", "tuning")
+SETTINGS = ("science", "lora", "tuning", "full", "sweep")
 PATHS = ("base", "nf4", "irregular", "control", "out")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.add_argument("--study", required=True)
     parser.add_argument("--seed", type=int, required=True)
+    text = "where the runs' way along validation is written"
+    parser.add_argument("--curves", type=Path, required=True, metavar="PATH", help=text)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write one row a variant and held-out sentence."""
+    """Write a row a run and tested sentence, and a row a run and checkpoint."""
     import pyarrow as pa
 
     from minituner import compute
@@ -22,20 +26,23 @@ def run(args: argparse.Namespace) -> None:
     from minituner.workflow import settings
 
     environment.find_checkout()
-    from studies import variants
+    from studies import following, variants
 
     compute.pin()
     chosen = settings.load(args.settings, *SETTINGS)
-    held_out = subsets.read_held_out(args.irregular, args.control)
     columns = ("id", "text", "prompt", "form", "verb_lemma", "tense")
     rows = {
         split: subsets.read_irregular(args.irregular, split, columns) for split in ("train", "val")
     }
+    held_out = subsets.read_held_out(args.irregular, args.control)
+    follow = following.Following(held_out, load_model(args.base), chosen["science"])
+    scored, curves = [pa.Table.from_pylist(follow.base)], []
     verbs = sorted({row["verb_lemma"] for row in rows["train"]})
-    scored = [variants.scored("base", load_model(args.base).eval(), held_out)]
-    for name, variant in variants.variants(chosen, verbs).items():
-        model = load_model(args.nf4 if variant.get("method") == "qlora" else args.base)
-        variants.tune(model, chosen, variant, rows, args.seed)
-        scored.append(variants.scored(name, model.eval(), held_out))
-        print(f"{name}: seed {args.seed}", flush=True)
+    for variant in variants.variants(args.study, chosen, verbs):
+        model = load_model(args.nf4 if variant.method == "qlora" else args.base)
+        tested, curve = follow.run(variant, model, chosen, rows, args.seed)
+        scored.append(pa.Table.from_pylist(tested))
+        curves += curve
+        print(f"{variant.name}: seed {args.seed}", flush=True)
     parquet.write_table(args.out, pa.concat_tables(scored))
+    parquet.write_rows(args.curves, curves)

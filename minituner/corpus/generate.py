@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from minituner.corpus import own_sentences
-from minituner.corpus.splits import SPLITS, hold_out, uniform
+from minituner.corpus.splits import SPLITS, hold_out
 from minituner.corpus.tables import Templates, read_templates, read_verbs
 from minituner.corpus.verbs import PERSONS, TENSES, Verb, alternatives
 from minituner.foundation.errors import UserError
+from minituner.foundation.seeds import uniform
 
 MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
 MAX_SENTENCES = 2_000_000  # some 1 GB while they are made

@@ -9,15 +9,10 @@ time, with every verb and object.
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
-from minituner.foundation.seeds import derive_seed
+from minituner.foundation.seeds import uniform
 
 SPLITS = ("train", "val", "test")
 FURTHER = ("seen", "subject", "cell", "tenses")  # sets reported beside the test's, see subsets.py
-
-
-def uniform(seed: int, *purpose: object) -> float:
-    """A number in [0, 1) that belongs to a seed and a purpose."""
-    return (derive_seed(seed, *purpose) >> 10) / 2**53
 
 
 def connected(keys: Sequence[tuple[Hashable, ...]]) -> list[int]:

@@ -21,3 +21,8 @@ def derive_seed(seed: int, *purpose: object) -> int:
 def generator(seed: int, *purpose: object) -> np.random.Generator:
     """A numpy generator for one purpose."""
     return np.random.Generator(np.random.PCG64(derive_seed(seed, *purpose)))
+
+
+def uniform(seed: int, *purpose: object) -> float:
+    """A number in [0, 1) that belongs to a seed and a purpose."""
+    return (derive_seed(seed, *purpose) >> 10) / 2**53

@@ -1,13 +1,16 @@
 """What the numbers say, a few sentences a topic, made of the tables and not by hand.
 
-Ranks are called different where the interval of their paired difference leaves out zero, methods
-where their intervals do not overlap.
+Two runs are called different where their paired difference is significant at 5 %, corrected for
+how many the summary compares (Holm 1979).
 """
 
 import pandas as pd
 
+from minituner.analysis.calibration import off
 from minituner.analysis.summary import lookup
 from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, typographic
+
+SIGNIFICANT = 0.05
 
 
 def percent(x: float, digits: int = 1) -> str:
@@ -49,9 +52,9 @@ def with_interval(row: pd.Series, show) -> str:
     return f"{show(row['value'])} [{show(row['low'])}, {show(row['high'])}]"
 
 
-def apart(one: pd.Series, other: pd.Series) -> bool:
-    """Whether two intervals do not overlap."""
-    return bool(one["low"] > other["high"] or other["low"] > one["high"])
+def differs(moved: pd.Series) -> bool:
+    """Whether a paired difference is significant, corrected for how many are compared."""
+    return bool(moved["p"] < SIGNIFICANT)
 
 
 def against_rank(summary: pd.DataFrame, ranks: list[int], metric: str) -> str:
@@ -64,18 +67,17 @@ def against_rank(summary: pd.DataFrame, ranks: list[int], metric: str) -> str:
     ends = f"{show(low['value'])} at r = {ranks[0]}, {show(high['value'])} at r = {ranks[-1]}"
     moved = lookup(summary, units[-1], f"{metric}_over_lowest")
     change = with_interval(moved, CHANGE[metric])
-    if moved["low"] <= 0 <= moved["high"]:
+    if not differs(moved):
         return f"{name} does not show the rank: {ends}; the paired difference is {change}."
     return f"{name} shows the rank: {ends}; the paired difference is {change}."
 
 
 def compared(summary: pd.DataFrame, one: str, other: str, names: tuple[str, str]) -> str:
-    """Two methods' margin, drift and control accuracy, and what of it their intervals carry.
+    """Two methods' margin, drift and control accuracy, and which of them differ.
 
-    QLoRA is held to LoRA of the same rank by the paired difference, other methods by whether their
-    intervals overlap.
+    `one` is QLoRA and `other` LoRA of its rank, or `other` is LoRA of the lowest rank.
     """
-    is_paired = one == f"q{other}"
+    against = "over_lora" if one == f"q{other}" else "over_lowest"
     words = {
         "margin": ("a larger margin", "a smaller margin", "the same margin"),
         "perplexity_drift": ("more drift", "less drift", "as much drift"),
@@ -88,15 +90,12 @@ def compared(summary: pd.DataFrame, one: str, other: str, names: tuple[str, str]
     parts = []
     for metric, (more, less, same) in words.items():
         a, b = lookup(summary, one, metric), lookup(summary, other, metric)
-        differs = apart(a, b)
-        if is_paired:
-            moved = lookup(summary, one, f"{metric}_over_lora")
-            differs = not moved["low"] <= 0 <= moved["high"]
-        word = (more if a["value"] > b["value"] else less) if differs else same
+        significant = differs(lookup(summary, one, f"{metric}_{against}"))
+        word = (more if a["value"] > b["value"] else less) if significant else same
         parts.append(f"{word} ({SHOW[metric](a['value'])} against {SHOW[metric](b['value'])})")
-    meaning = "the paired difference may be zero" if is_paired else "the intervals overlap"
     return (
-        f"{names[0]} against {names[1]}: {', '.join(parts)}; “same” and “as” mean that {meaning}."
+        f"{names[0]} against {names[1]}: {', '.join(parts)}; “same” and “as” mean that the paired "
+        "difference is not significant."
     )
 
 
@@ -128,6 +127,18 @@ def memory(rows: pd.DataFrame, rank: int) -> str:
         f"{held:.1f} × fewer. Over the whole step, activations included, LoRA takes "
         f"{percent(by['lora'][total] / by['full'][total], 0)} and QLoRA "
         f"{percent(by['qlora'][total] / by['full'][total], 0)} of full fine-tuning's bytes."
+    )
+
+
+def calibration(table: pd.DataFrame) -> str:
+    """How near the base's choices are to its corpus's, and what is furthest off."""
+    apart = (table["probability"] - table["share"]).abs()
+    worst = table.loc[apart.idxmax()]
+    return (
+        f"Behind prompts that it never saw, the base makes {percent(off(table), 0)} of its choices "
+        f"between forms otherwise than its corpus does. Furthest off is “{worst['form']}” of "
+        f"{worst['verb_lemma']}: {percent(worst['share'], 0)} of the corpus, "
+        f"{percent(worst['probability'], 0)} of the base."
     )
 
 
@@ -172,7 +183,8 @@ def spectra(table: pd.DataFrame, truncated: pd.DataFrame, summary: pd.DataFrame)
         )
         alone = lookup(summary, "lora_r1", "margin")["value"]
         margin = (alone - start) / (whole["margin"].mean() - start)
-        if one["low"] > base["high"] and not apart(one, most):
+        more = differs(lookup(summary, f"lora_r{widest}", "accuracy_over_lowest"))
+        if one["low"] > base["high"] and not more:
             verdict = "So rank 1 suffices for the choice between the forms"
         elif one["low"] > base["high"]:
             verdict = "So rank 1 goes most of the way"

@@ -118,7 +118,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     judged = runs.parse_run(verdict["adapter"]["adapter"])
     group, ranks = judged["group"], sorted(sweep["ranks"])
     qrank = runs.nearest_rank(judged["rank"], sweep["qlora_ranks"])
-    qgroup = f"qlora_r{qrank}"
+    qgroup, lowest = f"qlora_r{qrank}", f"lora_r{ranks[0]}"
     summary = read_frame(results / "evaluate" / "summary.parquet")
     units = ["base", "nf4", *runs.groups("lora", ranks)]
     units += [*runs.groups("qlora", sorted(sweep["qlora_ranks"])), "full"]
@@ -128,6 +128,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     spectra = read_frame(results / "spectra" / "spectra.parquet")
     truncated = read_frame(results / "spectra" / "truncated.parquet")
     codes = read_frame(results / "codes" / "codes.parquet")
+    calibration = read_frame(results / "calibration" / "calibration.parquet")
     memory = read_frame(results / "memory" / "memory.parquet")
     shown = [cell[name] for cell in cells for name in ("base", "lora", "qlora")]
     irregular = [cell for cell in cells if cell["irregular"] and not cell["untuned"]]
@@ -162,6 +163,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
                 "curves": "curves.svg",
                 "codes": "codes/codes.svg",
                 "spectra": "spectra/spectra.svg",
+                "calibration": "calibration/calibration.svg",
             }.items()
         },
         "findings": {
@@ -170,12 +172,15 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
                 for metric in ("accuracy", "margin", "perplexity_drift")
             ],
             "pareto": [
-                findings.compared(summary, group, "full", (label(group), "full fine-tuning")),
+                findings.compared(
+                    summary, "full", lowest, ("Full fine-tuning at its rate", label(lowest))
+                ),
                 findings.compared(summary, qgroup, f"lora_r{qrank}", (label(qgroup), "LoRA")),
             ],
             "verbs": [findings.verbs(cells)],
             "memory": [findings.memory(memory, qrank)],
             "codes": [findings.codes(codes, summary)],
+            "calibration": [findings.calibration(calibration)],
             "spectra": findings.spectra(spectra, truncated, summary),
         },
         "provenance": page_hashes.provenance(settings, data, results),

@@ -23,8 +23,10 @@ def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, 
     tables = (
         *("counts/counts", "memory/memory", "codes/codes", "codes/histogram"),
         *("spectra/spectra", "spectra/truncated", "completions/completions"),
+        "calibration/calibration",
     )
     figures = ("ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
+    figures += ("calibration/calibration",)
     return {
         "written by people": [Path(settings["corpus"][name]) for name in made_from],
         "corpus": [data / f"{name}.parquet" for name in ("corpus", "irregular", "control")],

@@ -18,14 +18,14 @@ import pandas as pd
 from PIL import Image
 
 from minituner.analysis.summary import lookup
-from minituner.analysis.verdict import by_name
+from minituner.analysis.verdict import by_name, quantized, savings
 from minituner.analysis.wording import LEVELS, label
 from minituner.checkpoints.runs import parse_run
 from minituner.corpus.verbs import PASTS
 from minituner.foundation import storage
 from minituner.foundation.parquet import read_frame
 from minituner.reporting import markdown
-from minituner.reporting.verdict_page import beside_table, criteria_table
+from minituner.reporting.verdict_page import beside_table, criteria_table, trained_table
 
 FIGURES = ("pareto.png", "curves.png")  # DVC holds them; the pages show a copy
 COUNTED = ("weights", "gradients", "optimizer", "activations", "total")
@@ -77,11 +77,7 @@ def of_memory(memory: pd.DataFrame, rank: int) -> Values:
         values |= {f"memory.{key}.{b}": cell for b, cell in zip(COUNTED, cells, strict=True)}
         values[f"memory.{key}.linears"] = f"{row['linears_bytes_measured']:,}"
     if {f"lora_r{rank}", f"qlora_r{rank}"} <= rows.keys():  # else QLoRA has no run at that rank
-        ratios = {
-            part: rows[f"lora_r{rank}"][f"{part}_bytes_measured"]
-            / rows[f"qlora_r{rank}"][f"{part}_bytes_measured"]
-            for part in ("weights", "linears", "total")
-        }
+        ratios = savings(memory, rank)
         values["memory.weights_saving"] = f"{ratios['weights']:.2f}"
         values["memory.weights_saving_16_bits"] = f"{ratios['weights'] / 2:.2f}"
         values["memory.linears_saving"] = f"{ratios['linears']:.2f}"
@@ -121,7 +117,7 @@ def verbs_table(per_verb: pd.DataFrame, groups: list[str]) -> str:
 
 def of_agreement(agreement: pd.DataFrame, judged: str) -> Values:
     """How far quantizing alone moves the logits, and with the judged adapter on top."""
-    moved = dict(zip(agreement["adapter"].fillna("none"), agreement["mean_abs"], strict=True))
+    moved = quantized(agreement)
     values = {"agreement.none": f"{moved['none']:.3f}"}
     if judged in moved:
         values["agreement.judged"] = f"{moved[judged]:.3f}"
@@ -171,4 +167,5 @@ def collect(bars: dict[str, Any], results: Path) -> Values:
     values["table.verbs"] = verbs_table(per_verb, ["base", f"lora_r{rank}"])
     values["verdict"] = "\n".join(criteria_table(verdict))
     values["table.beside"] = "\n".join(beside_table(verdict))
+    values["table.trained"] = "\n".join(trained_table(verdict))
     return values

@@ -22,7 +22,15 @@ def as_markdown(verdict: dict[str, Any]) -> str:
         "",
         *beside_table(verdict),
     ]
+    if verdict["trained"]:
+        lines += ["", f"{TRAINED}:", "", *trained_table(verdict)]
     return "\n".join(lines) + "\n"
+
+
+TRAINED = (
+    "QLoRA as it was trained, against LoRA of its seed. Two LoRA seeds differ as well, and by how "
+    "much is the yardstick"
+)
 
 
 def criteria_table(verdict: dict[str, Any]) -> list[str]:
@@ -38,3 +46,9 @@ def beside_table(verdict: dict[str, Any]) -> list[str]:
     """A line for each figure that judges nothing: the base's and the tuned model's."""
     cells = [list(row.values()) for row in verdict["beside"]]
     return markdown.table(["on test [95 % interval]", "base", "tuned, over all seeds"], cells)
+
+
+def trained_table(verdict: dict[str, Any]) -> list[str]:
+    """A line for each figure in which the trained QLoRA runs are held against LoRA's."""
+    header = ["on test", "QLoRA against LoRA", "two LoRA seeds"]
+    return markdown.table(header, [list(row.values()) for row in verdict["trained"]])

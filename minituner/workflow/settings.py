@@ -235,11 +235,12 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{model['n_head']} does not divide model.d_model = {model['d_model']}",
             "choose a divisor",
         )
-    for section in ("sweep", "science"):
-        for index, rank in enumerate(config[section]["ranks"]):
+    for field in ("sweep.ranks", "science.convention_ranks"):
+        section, name = field.split(".")
+        for index, rank in enumerate(config[section][name]):
             if rank > model["d_model"]:
                 yield (
-                    f"{section}.ranks[{index}]",
+                    f"{field}[{index}]",
                     f"rank {rank} is above the layer's width, model.d_model = {model['d_model']}",
                     f"use at most {model['d_model']}",
                 )

@@ -19,11 +19,11 @@ rule evaluate:
 
 
 rule agreement:
-    """Compare the LoRA adapters' logits on the base and on the NF4 base."""
+    """Compare logits: each LoRA adapter on both bases, and QLoRA runs with LoRA runs."""
     input:
         base=model("results/base"),
         nf4=model("results/nf4"),
-        adapters=adapters(runs.compared_runs(SWEEP)),
+        adapters=adapters(runs.compared_runs(SWEEP) + runs.qlora_runs(SWEEP)),
         irregular=IRREGULAR,
         control=CONTROL,
         sources=sources("agreement"),
@@ -31,9 +31,10 @@ rule agreement:
         "results/evaluate/agreement.parquet",
     params:
         adapters=list(map(runs.adapter_folder, runs.compared_runs(SWEEP))),
+        trained=list(map(runs.adapter_folder, runs.qlora_runs(SWEEP))),
     shell:
         "python -m minituner agreement --base results/base --nf4 results/nf4"
-        " --adapters {params.adapters} --irregular {input.irregular} --control {input.control}"
+        " --adapters {params.adapters} --trained {params.trained} --irregular {input.irregular} --control {input.control}"
         " --out {output} --log {log}"
 
 

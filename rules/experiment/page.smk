@@ -32,6 +32,7 @@ rule report:
         tables=TABLES,
         spectra=rules.spectra.output,
         codes=rules.codes.output,
+        calibration=rules.calibration.output,
         completions=rules.completions.output,
         page=here("report/page.html.j2"),
         style=here("report/style.css"),

@@ -35,3 +35,21 @@ rule codes:
     shell:
         "python -m minituner codes --base results/base --nf4 results/nf4 --out results/codes"
         " --log {log}"
+
+
+rule calibration:
+    """Hold the base's probability of each form against how often the corpus writes it."""
+    input:
+        base=model("results/base"),
+        corpus=CORPUS,
+        sources=sources("calibration"),
+    output:
+        multiext("results/calibration/calibration", ".parquet", ".png"),
+        report(
+            "results/calibration/calibration.svg",
+            caption="../../report/calibration.rst",
+            category="Weights",
+        ),
+    shell:
+        "python -m minituner calibration --base results/base --corpus {input.corpus}"
+        " --out results/calibration --log {log}"

@@ -46,6 +46,7 @@ def scored(chosen, pairs=None, nats=30.0):
                         "chosen": bool(hit),
                         "exact": bool(hit),
                         "margin": 1.0 if hit else -1.0,
+                        "correct_logp": -0.5 if hit else -1.5,
                         "form_nats": 2.0,
                         "form_symbols": 5,
                         "sentence_nats": nats,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minituner.analysis.bootstrap import ends, over_seeds, resampled
+from minituner.analysis.bootstrap import ends, holm, over_seeds, p_value, resampled, wilson
 from minituner.analysis.summary import read_runs
 from tests.analysis.made import BOOTSTRAP, scored, write_runs
 
@@ -49,3 +49,33 @@ def test_the_interval_over_a_few_seeds_covers_what_it_says(seeds):
 def test_the_ends_of_an_interval_are_the_percentiles_that_leave_equal_tails(confidence, low, high):
     resamples = np.random.default_rng(0).permutation(np.arange(101.0))
     assert ends(resamples, {"confidence": confidence}) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_the_interval_of_a_share_covers_what_it_says_even_near_one(share):
+    """Pairs are right or wrong as a whole; quantiles of 70 such hold 0.99 in half of the cases."""
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(1000):
+        right = generator.random(70) < share
+        draws = generator.binomial(70, right.mean(), 400) / 70  # as redrawing pairs makes them
+        low, high = wilson(np.array([right.mean(), *draws]), BOOTSTRAP, pairs=70)
+        covered += low <= share <= high
+    assert 0.92 < covered / 1000 < 0.99
+
+
+def test_an_interval_where_all_is_right_is_not_a_point():
+    low, high = wilson(np.ones(401), BOOTSTRAP, pairs=70)
+    assert high == 1 and 0.9 < low < 0.96
+
+
+def test_holm_corrects_as_its_paper_does():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_a_p_value_counts_both_sides_and_is_never_zero():
+    draws = np.r_[5.0, np.linspace(-1, 99, 101)]
+    assert p_value(draws) == pytest.approx(2 * 3 / 102)  # −1 and 0 are on the other side
+    assert p_value(-draws) == p_value(draws)
+    assert p_value(np.r_[1.0, np.ones(399)]) == pytest.approx(2 / 400)
+    assert p_value(np.zeros(400)) == 1.0

@@ -27,6 +27,7 @@ def evaluation(shift, noise=0.0, n=60):
             "tense": "past_simple",
             "pair": [f"f{i // 2}" for i in range(n)],
             "margin": margin,
+            "correct_logp": -np.log1p(np.exp(-margin)),
             "chosen": margin > 0,
             "exact": margin > 1,
         }

@@ -38,8 +38,8 @@ def test_point_estimates_are_the_plain_means(summary):
 def test_a_groups_interval_holds_the_seeds_too(summary):
     single = lookup(summary, "lora_r1_s1", "accuracy")
     group = lookup(summary, "lora_r1", "accuracy")
-    assert single["low"] == single["high"] == 1.0
-    assert group["low"] < 0.55 and group["high"] == 1.0
+    assert 0.85 < single["low"] < single["high"] == pytest.approx(1.0)
+    assert group["low"] < 0.6 and group["high"] > 0.85
     assert (single["seeds"], group["seeds"]) == (0, 2)
 
 
@@ -80,6 +80,28 @@ def test_a_qlora_run_is_compared_with_the_lora_run_of_its_rank_and_seed(tmp_path
     table = parquet.read_frame(tmp_path / "out" / "summary.parquet")
     assert lookup(table, "qlora_r1", "accuracy_over_lora")["value"] == pytest.approx(-2 / 40)
     assert not (table["unit"].eq("lora_r1") & table["metric"].eq("accuracy_over_lora")).any()
+
+
+def test_full_fine_tuning_is_compared_with_the_lowest_rank_of_its_seed(tmp_path):
+    right = {"lora_r1_s0": 10, "lora_r1_s1": 30, "lora_r2_s0": 9, "full_s0": 12, "full_s1": 32}
+    runs = {name: scored([True] * n + [False] * (40 - n)) for name, n in right.items()}
+    paths = write_runs(tmp_path, base=scored([False] * 40), **runs)
+    call("summarize", given={"evaluate": BOOTSTRAP}, runs=paths, out=tmp_path / "out")
+    table = parquet.read_frame(tmp_path / "out" / "summary.parquet")
+    assert lookup(table, "full", "accuracy_over_lowest")["value"] == pytest.approx(2 / 40)
+
+
+def test_a_familys_p_values_are_corrected_and_only_differences_have_one(tmp_path):
+    """Four comparisons of one metric: the smallest p is multiplied by four."""
+    hits = {1: 10, 2: 20, 4: 11, 8: 10, 16: 10}
+    runs = {f"lora_r{r}_s0": scored([True] * n + [False] * (40 - n)) for r, n in hits.items()}
+    paths = write_runs(tmp_path, base=scored([False] * 40), **runs)
+    call("summarize", given={"evaluate": BOOTSTRAP}, runs=paths, out=tmp_path / "out")
+    table = parquet.read_frame(tmp_path / "out" / "summary.parquet")
+    over = table[table["metric"].eq("accuracy_over_lowest") & table["seeds"].gt(0)]
+    p = over[over["split"].eq("test")].set_index("rank")["p"]
+    assert p[2] == pytest.approx(4 * 2 / 401) and p[4] > 0.05 and p[8] == p[16] == 1
+    assert table.loc[~table["metric"].str.contains("_over_"), "p"].isna().all()
 
 
 def test_runs_on_other_sentences_are_not_compared(tmp_path):

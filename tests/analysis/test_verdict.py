@@ -38,11 +38,7 @@ def summary_rows(gain=0.5, drift=0.02):
 def results(tmp_path):
     """A results folder that meets every criterion with rank 1."""
     write_summary(tmp_path, summary_rows())
-    agreement = [None, "lora_r1_s0", "lora_r1_s1"]
-    parquet.write_table(
-        tmp_path / "evaluate" / "agreement.parquet",
-        {"adapter": agreement, "mean_abs": [0.1, 0.11, 0.11]},
-    )
+    write_agreement(tmp_path, {None: 0.1, "lora_r1_s0": 0.11, "lora_r1_s1": 0.11})
     memory = {"method": ["lora", "qlora"], "rank": [1, 1], "weights_bytes_measured": [800, 200]}
     memory["total_bytes_measured"] = [1000, 900]
     parquet.write_table(tmp_path / "memory" / "memory.parquet", memory)
@@ -59,6 +55,17 @@ def results(tmp_path):
 
 def write_summary(folder, table):
     parquet.write_frame(folder / "evaluate" / "summary.parquet", table)
+
+
+def write_agreement(folder, moved):
+    """How far quantizing moves the logits, with each adapter; and trained runs beside them."""
+    rows = [
+        {"kind": "quantized", "adapter": a, "other": a, "mean_abs": x} for a, x in moved.items()
+    ]
+    for kind, other, apart in (("trained", "qlora_r1_s0", 0.3), ("seeds", "lora_r1_s1", 0.6)):
+        rows.append({"kind": kind, "adapter": "lora_r1_s0", "other": other, "mean_abs": apart})
+    rows = [row | {"kl": row["mean_abs"] / 100} for row in rows]
+    parquet.write_rows(folder / "evaluate" / "agreement.parquet", rows)
 
 
 def draw(folder):
@@ -120,9 +127,7 @@ def test_a_bar_that_is_just_met_is_met_and_one_missed_by_a_hair_is_missed(
 
 @pytest.mark.parametrize(("moved", "misses"), [(0.125, []), (0.1250001, ["4"])])
 def test_agreement_at_its_bar_is_met(results, moved, misses):
-    path = results / "evaluate" / "agreement.parquet"
-    adapters = [None, "lora_r1_s0", "lora_r1_s1"]
-    parquet.write_table(path, {"adapter": adapters, "mean_abs": [0.1, 0.1, moved]})
+    write_agreement(results, {None: 0.1, "lora_r1_s0": 0.1, "lora_r1_s1": moved})
     assert missed(results) == misses
 
 
@@ -141,6 +146,22 @@ def test_what_is_measured_beside_the_criteria_is_shown_and_judges_nothing(result
         }
     ]
     assert "| regular verbs' pasts right |" in (results / "definition_of_done.md").read_text()
+
+
+def test_the_trained_qlora_run_stands_beside_two_lora_seeds(results):
+    table = summary_rows()
+    over = [row("qlora_r1", "margin_over_lora", "test", 0.25)]
+    runs = [row(f"lora_r1_s{seed}", "margin", "test", 2.0 + seed) for seed in (0, 1)]
+    table = table[~(table["metric"].eq("margin") & table["split"].eq("test"))]
+    write_summary(results, pd.concat([table, pd.DataFrame(over + runs)]))
+    draw(results)
+    shown = {row["what"].split(",")[0]: row for row in judged(results)["trained"]}
+    logits = shown["mean size of the difference of logits"]
+    assert logits["trained"] == "0.300 (0.300 to 0.300)"
+    assert logits["seeds"] == "0.600 (0.600 to 0.600)"
+    margin = shown["log-odds margin"]
+    assert margin["trained"].startswith("+0.25") and margin["seeds"] == "± 1.00"
+    assert "two LoRA seeds" in (results / "definition_of_done.md").read_text()
 
 
 def test_a_rank_that_fails_over_seeds_fails_even_if_the_chosen_seed_is_lucky(results):
@@ -162,9 +183,7 @@ def test_a_missing_plot_and_one_of_another_run_fail(results):
 
 
 def test_disagreement_beyond_the_quantization_error_fails(results):
-    path = results / "evaluate" / "agreement.parquet"
-    adapters = [None, "lora_r1_s0", "lora_r1_s1"]
-    parquet.write_table(path, {"adapter": adapters, "mean_abs": [0.1, 0.1, 0.126]})
+    write_agreement(results, {None: 0.1, "lora_r1_s0": 0.1, "lora_r1_s1": 0.126})
     assert missed(results) == ["4"]
 
 
@@ -182,8 +201,7 @@ def test_no_memory_saved_fails(results):
 
 
 def test_no_qlora_run_of_the_judged_adapter_fails(results):
-    path = results / "evaluate" / "agreement.parquet"
-    parquet.write_table(path, {"adapter": [None, "lora_r1_s0"], "mean_abs": [0.1, 0.1]})
+    write_agreement(results, {None: 0.1, "lora_r1_s0": 0.1})
     assert missed(results) == ["4"]
 
 

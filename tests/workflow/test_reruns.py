@@ -8,7 +8,7 @@ TUNED = {"train", "train_full", "qlora"}
 SCORED = {"evaluate", "agreement", "summarize"}
 REPORTED = {"plot", "judge", "values", "completions", "report", "gate"}
 ADAPTED = {"spectra", *SCORED, *REPORTED}
-AFTER_BASE = {"counts", "quantize", "memory", "codes", *TUNED, *ADAPTED}
+AFTER_BASE = {"calibration", "counts", "quantize", "memory", "codes", *TUNED, *ADAPTED}
 ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
 
 
@@ -62,7 +62,7 @@ CHANGES = {
     ),
     "the batch size": (
         setting("tuning", batch_size=9),
-        AFTER_BASE - {"quantize", "codes"},
+        AFTER_BASE - {"calibration", "quantize", "codes"},
         {"counts", "train", "qlora", "page"},
     ),
     "LoRA's learning rate": (
@@ -97,12 +97,12 @@ CHANGES = {
     ),
     "evaluate.py": (
         another_line("minituner/evaluate.py"),
-        ADAPTED,
+        {"calibration", *ADAPTED},
         {"evaluate", "weights", "page"},
     ),
     "what all figures share": (
         another_line("minituner/reporting/style.py"),
-        {"spectra", "codes", *REPORTED},
+        {"calibration", "spectra", "codes", *REPORTED},
         {"weights", "verdict", "page"},
     ),
     "the figures of the experiment": (
