@@ -3,29 +3,36 @@
 import argparse
 from pathlib import Path
 
-SETTINGS = ("science", "evaluate", "tuning.learning_rate", "subsets.train", "definition_of_done")
+SETTINGS = (
+    *("science", "evaluate", "base.steps", "subsets.train", "definition_of_done"),
+    *("lora", "model", "sweep"),
+)
 PATHS = ("out", "page")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="PATH")
+    text = "the folder that the studies wrote to"
+    parser.add_argument("--science", type=Path, required=True, metavar="PATH", help=text)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write `findings.parquet` to `--out`, and the page with its figure."""
+    """Write the table `--out`, and the page with a folder of figures beside it."""
+    import pandas as pd
+
     from minituner.foundation import environment, parquet, storage
     from minituner.reporting import style
     from minituner.workflow import settings
 
     environment.find_checkout()
-    from studies import answers, figure, page
+    from studies import evidence, page
 
     chosen = settings.load(args.settings, *SETTINGS)
-    scored = answers.Runs(args.runs, chosen["evaluate"])
-    table, sentences = answers.answers(scored, chosen)
-    source = args.out / "findings.parquet"
-    parquet.write_frame(source, table)
-    storage.write_text(args.page, page.as_markdown(table, sentences, len(scored.seeds), chosen))
+    measured = evidence.read(args.science, chosen)
+    found = page.answers(measured)
+    table = pd.concat([rows for rows, _ in found.values() if len(rows)], ignore_index=True)
+    parquet.write_frame(args.out, table)
+    seeds = max(len(scores.seeds) for scores in measured.scores.values())
+    storage.write_text(args.page, page.as_markdown(found, seeds, chosen))
     with style.applied():
-        style.save(figure.draw(table, chosen), args.page.with_suffix(""), source)
+        page.pictures(measured, found, args.page.with_suffix(""), args.out)
