@@ -75,4 +75,4 @@ deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
 	@$(BIN)/python -m minituner.workflow.sources
 
 clean: ## delete what the workflow made; the environment and DVC's store stay
-	git clean -fdXq -- data results logs dvc_plots .snakemake examples
+	git clean -fdXq -- data results logs dvc_plots .snakemake examples studies

@@ -73,6 +73,18 @@ rule coverage:
         "python -m benchmarks.coverage --out {output} > {log} 2>&1"
 
 
+rule telling_apart:
+    """Work out how many items and seeds tell one point apart, from the variances measured here."""
+    input:
+        runs=expand("results/evaluate/runs/{run}.parquet", run=["base", *runs.lora_runs(SWEEP)]),
+        programs=programs("benchmarks/telling_apart"),
+        sources=sources("plot", "judge"),
+    output:
+        multiext("docs/telling_apart", ".md", ".png"),
+    shell:
+        "python -m benchmarks.telling_apart --runs {input.runs} --page docs > {log} 2>&1"
+
+
 rule reproducibility:
     """Build a tiny project under many conditions and compare every byte."""
     input:
