@@ -91,7 +91,7 @@ def score(model: MiniGPT, checkpoint: Checkpoint | None, rows: Rows) -> Rows:
             parameter.copy_(kept)
     asked = compute.accelerate(subspace.merged(model).eval())
     return [
-        {name: row[name] for name in NAMES} | {name: scores[name] for name in SCORES}
+        {name: row[name] for name in NAMES} | {name: _number(scores[name]) for name in SCORES}
         for row, scores in zip(rows, evaluate.score_rows(asked.score, rows), strict=True)
     ]
 
@@ -120,13 +120,18 @@ def crossing(values: list[float], level: float) -> tuple[int, float, bool]:
 def mixture(one: Rows, other: Rows, weight: float) -> Rows:
     """Scores between those of two checkpoints; `weight` is the second's, from 0 to 1."""
 
-    def between(a: Any, b: Any) -> float | None:
-        return None if a is None else (1 - weight) * float(a) + weight * float(b)
+    def between(a: float | None, b: float | None) -> float | None:
+        return None if a is None else (1 - weight) * a + weight * b
 
     return [
         a | {name: between(a[name], b[name]) for name in SCORES}
         for a, b in zip(one, other, strict=True)
     ]
+
+
+def _number(x: Any) -> float | None:
+    """A score as it is stored, which a mixture need not be whole for."""
+    return None if x is None else float(x)
 
 
 def _light(row: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def main() -> None:
         changed = weights(without)
         for layer, weight in weights(model).items():
             which = intruders(own[layer], weight)
-            counts.append({"variant": name, "seed": args.seed, "layer": layer, "intruders": len(which)})
+            counts.append(
+                {"variant": name, "seed": args.seed, "layer": layer, "intruders": len(which)}
+            )
             changed[layer].copy_(scaled(weight, which, SCALE))
         for variant, tried in ((name, model), (f"{name}, scaled", without)):
             scored += [{"variant": variant, **row} for row in score(tried, None, test)]

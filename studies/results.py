@@ -51,16 +51,22 @@ class Scores:
             base = scoped(frame[frame["variant"] == "base"].reset_index(drop=True))
             for (variant, at), table in frame.groupby(["variant", "at"], sort=False):
                 if variant != "base":
-                    self._add(path, str(variant), str(at), scoped(table.reset_index(drop=True)), base)
+                    self._add(
+                        path, str(variant), str(at), scoped(table.reset_index(drop=True)), base
+                    )
         self._drawn: dict[tuple, dict[str, Any]] = {}
 
-    def _add(self, path: Path, variant: str, at: str, table: pd.DataFrame, base: pd.DataFrame) -> None:
+    def _add(
+        self, path: Path, variant: str, at: str, table: pd.DataFrame, base: pd.DataFrame
+    ) -> None:
         tables = self.tables.setdefault(at, {})
         if "base" not in tables:
             tables["base"] = base[base["id"].isin(table["id"])].reset_index(drop=True)
         if sorted(tables["base"]["id"]) != sorted(table["id"]):
             raise UserError(f"{path}: {variant}: scored other sentences; delete it")
-        tables[f"{variant}|{path.stem}"] = table.set_index("id").loc[tables["base"]["id"]].reset_index()
+        tables[f"{variant}|{path.stem}"] = (
+            table.set_index("id").loc[tables["base"]["id"]].reset_index()
+        )
         self.reached.setdefault((variant, at), []).append(bool(table["reached"].all()))
 
     def add(self, name: str, at: str, by_seed: dict[str, pd.DataFrame]) -> None:

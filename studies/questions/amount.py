@@ -10,7 +10,7 @@ from studies.drawing import POINTS, points, rows_of
 from studies.results import STUDIED, Row, Scores, family, shown, significant
 from studies.variants import TASKS
 
-NAME, TITLE = "examples", "How many sentences does the gain need?"
+NAME, TITLE = "amount", "How many sentences does the gain need?"
 
 
 def answer(evidence: Any) -> tuple[list[Row], str]:

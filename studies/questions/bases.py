@@ -11,7 +11,11 @@ from studies.drawing import SHARES, points
 from studies.results import COLUMNS, Row, shown
 
 NAME, TITLE = "bases", "How far does the headline depend on the base?"
-METRICS = {"accuracy": "accuracy", "drift": "perplexity_drift", "control_accuracy": "control_accuracy"}
+METRICS = {
+    "accuracy": "accuracy",
+    "drift": "perplexity_drift",
+    "control_accuracy": "control_accuracy",
+}
 
 
 def rows_of(project: Any, study: str, item: str, unit: str) -> list[Row]:
@@ -20,7 +24,17 @@ def rows_of(project: Any, study: str, item: str, unit: str) -> list[Row]:
     for metric, column in METRICS.items():
         if unit != "base" or metric != "drift":
             found = lookup(project.summary, unit, column)
-            fields = (study, item, "", metric, found["seeds"], found["value"], found["low"], found["high"], None)
+            fields = (
+                study,
+                item,
+                "",
+                metric,
+                found["seeds"],
+                found["value"],
+                found["low"],
+                found["high"],
+                None,
+            )
             rows.append(dict(zip(COLUMNS, fields, strict=True)))
     return rows
 
@@ -48,7 +62,9 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
         f"{100 * min(d['value'] for d in drifts):+.2f} to "
         f"{100 * max(d['value'] for d in drifts):+.2f} %. "
     )
-    untuned = [row for row in rows if row["item"].endswith("untuned") and row["metric"] == "accuracy"]
+    untuned = [
+        row for row in rows if row["item"].endswith("untuned") and row["metric"] == "accuracy"
+    ]
     values = [row["value"] for row in untuned]
     sentence += (
         f"The untuned bases prefer the correct form in {100 * min(values):.1f} to "
@@ -61,11 +77,16 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
 def draw(figure: Figure, evidence: Any, table: pd.DataFrame) -> None:
     """Accuracy and drift on each base."""
     left, right = figure.subplots(1, 2)
-    for axes, metric, label in ((left, "accuracy", "irregular accuracy"), (right, "drift", "control's drift")):
+    for axes, metric, label in (
+        (left, "accuracy", "irregular accuracy"),
+        (right, "drift", "control's drift"),
+    ):
         rows = table[table["metric"] == metric].set_index("item")
         whats = list(dict.fromkeys(item.split(", ")[1] for item in rows.index))
         bases = list(dict.fromkeys(item.split(", ")[0] for item in rows.index))
-        for shift, (what, color) in enumerate(zip(whats, (RED, BLUE, ORANGE)[-len(whats):], strict=False)):
+        for shift, (what, color) in enumerate(
+            zip(whats, (RED, BLUE, ORANGE)[-len(whats) :], strict=False)
+        ):
             of = rows[rows.index.str.endswith(what)]
             x = [bases.index(item.split(", ")[0]) + 0.12 * shift for item in of.index]
             points(axes, x, of["value"], of, False, color=color, label=what)

@@ -40,12 +40,14 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
         for rank, rate in best.items():
             if rate in (rates[0], rates[-1]):
                 raise UserError(
-                    f"science.convention_rates.{convention}: the best rate at r = {rank} is {rate:g},"
-                    " at an end of the list; add rates beyond it"
+                    f"science.convention_rates.{convention}: the best rate at r = {rank} is "
+                    f"{rate:g}, at an end of the list; add rates beyond it"
                 )
         common = max(
             rates,
-            key=lambda rate: sum(evidence.on_validation(CONVENTIONS, by_rank[r][rate]) for r in ranks),
+            key=lambda rate: sum(
+                evidence.on_validation(CONVENTIONS, by_rank[r][rate]) for r in ranks
+            ),
         )
         of_convention = []
         for rank in ranks:
@@ -91,7 +93,9 @@ def draw(figure: Figure, evidence: Any, table: Any) -> None:
             color = shades(0.85 * i / max(1, len(ranks) - 1))
             axes.plot(list(by_rate), margins, "o-", color=color, label=f"r = {rank}")
             top = margins.index(max(margins))
-            axes.plot([list(by_rate)[top]], [margins[top]], "o", color=color, markersize=11, alpha=0.4)
+            axes.plot(
+                [list(by_rate)[top]], [margins[top]], "o", color=color, markersize=11, alpha=0.4
+            )
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_title(TITLES[convention], loc="left", fontsize=10)

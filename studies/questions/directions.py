@@ -38,7 +38,9 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     }
     lowest = ranks[min(ranks)]
     enough = [d for d, row in rows.items() if row["value"] >= SHARE * lowest["value"]]
-    weights = evidence.settings["model"]["n_layer"] * len(evidence.settings["lora"]["target_modules"])
+    weights = evidence.settings["model"]["n_layer"] * len(
+        evidence.settings["lora"]["target_modules"]
+    )
     each = evidence.settings["model"]["d_model"] ** 2
     sentence = (
         f"Of the {weights * each:,} numbers that the adapted weights hold, {min(enough):,} random "
@@ -63,7 +65,16 @@ def draw(figure: Figure, evidence: Any, table: Any) -> None:
     trained = [a_rank * int(item.split("=")[1]) for item in ranks.index]
     points(axes, random.index.astype(int), random["value"], random, False, color=ORANGE,
            linestyle="-", label="random directions")  # fmt: skip
-    points(axes, trained, ranks["value"], ranks, False, color=BLUE, linestyle="-", label="LoRA, by rank")
+    points(
+        axes,
+        trained,
+        ranks["value"],
+        ranks,
+        False,
+        color=BLUE,
+        linestyle="-",
+        label="LoRA, by rank",
+    )
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axhline(0, color=GREY, linewidth=1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from minituner.reporting.style import BLUE, ORANGE
@@ -29,8 +30,9 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     numbers = ", ".join(f"{run} {means[run]:.1f}" for run in runs)
     n = int(evidence.curves[NAME].groupby(["variant", "seed"]).size().iloc[0])
     sentence = (
-        f"Among the {LARGEST} largest left singular vectors of each of the {n} adapted weights, those"
-        f" whose cosine with every one of the base's is below {CLOSE:g} are, a run: {numbers}. "
+        f"Among the {LARGEST} largest left singular vectors of each of the {n} adapted weights, "
+        f"those whose cosine with every one of the base's is below {CLOSE:g} are, a run: "
+        f"{numbers}. "
     )
     less = [run for run, metric in stated
             if metric == "drift" and significant(stated[run, metric])
@@ -57,11 +59,20 @@ def draw(figure: Figure, evidence: Any, table: Any) -> None:
     left.set_xticks(range(len(means)), means.index, rotation=45, ha="right")
     left.set_ylabel("intruder dimensions a run")
     scores: Scores = evidence.scores[NAME]
-    for shift, color, label, suffix in ((-0.1, BLUE, "as tuned", ""), (0.1, ORANGE, "scaled down", ", scaled")):
-        import pandas as pd
-
+    for shift, color, label, suffix in (
+        (-0.1, BLUE, "as tuned", ""),
+        (0.1, ORANGE, "scaled down", ", scaled"),
+    ):
         rows = pd.DataFrame([scores.row(NAME, run, "drift", run + suffix) for run in means.index])
-        points(right, [i + shift for i in range(len(rows))], rows["value"], rows, False, color=color, label=label)
+        points(
+            right,
+            [i + shift for i in range(len(rows))],
+            rows["value"],
+            rows,
+            False,
+            color=color,
+            label=label,
+        )
     right.set_xticks(range(len(means)), means.index, rotation=45, ha="right")
     right.yaxis.set_major_formatter(PERCENT)
     right.set_ylabel("drift: control perplexity against the base")

@@ -19,7 +19,9 @@ PROJECT = "forty_verbs"
 def answer(evidence: Any) -> tuple[list[Row], str]:
     """Accuracy by rank with forty irregular verbs, and the paired differences."""
     project = evidence.projects[PROJECT]
-    units = [u for u in project.summary["unit"].unique() if u.startswith("lora_r") and "_s" not in u]
+    units = [
+        u for u in project.summary["unit"].unique() if u.startswith("lora_r") and "_s" not in u
+    ]
     ranks = sorted(int(unit.removeprefix("lora_r")) for unit in units)
     rows = rows_of(project, NAME, "untuned", "base")
     for rank in ranks:
@@ -31,7 +33,8 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
         parts.append(
             f"r = {rank} is {word} r = {ranks[0]} by {GAIN.interval(over)}"
             if over["p"] < SIGNIFICANT
-            else f"r = {rank} does not differ significantly from r = {ranks[0]}, {GAIN.interval(over)}"
+            else f"r = {rank} does not differ significantly from r = {ranks[0]}, "
+            f"{GAIN.interval(over)}"
         )
     met = sum(c["met"] for c in project.verdict["criteria"])
     sentence = (

@@ -9,14 +9,15 @@ from studies.drawing import POINTS, points, rows_of
 from studies.results import Row, Scores, family, significant, told
 from studies.variants import TASKS
 
-NAME, TITLE = "leave_one_verb_out", "Is a verb repaired that tuning never showed?"
+NAME, TITLE = "leave_out", "Is a verb repaired that tuning never showed?"
 
 
 def answer(evidence: Any) -> tuple[list[Row], str]:
     """Each verb as scored by the run that never saw it, against the base and the standard run."""
     scores: Scores = evidence.scores[TASKS]
-    verbs = sorted(v for v in scores.table("standard", "end", scores.seeds[0])["verb_lemma"].unique()
-                   if f"without_{v}|{scores.seeds[0]}" in scores.tables["end"])  # fmt: skip
+    first = scores.seeds[0]
+    lemmas = scores.table("standard", "end", first)["verb_lemma"].unique()
+    verbs = sorted(v for v in lemmas if f"without_{v}|{first}" in scores.tables["end"])
     pooled = {}
     for seed in scores.seeds:
         table = scores.table("standard", "end", seed).copy()

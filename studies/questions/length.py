@@ -33,15 +33,17 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     best = chosen(lengths, gain)
     if best != steps:
         raise UserError(f"base.steps: {steps}, but calibration chooses {best}; write that")
-    offs = ", ".join(f"{100 * row.off:.1f} with {row.steps:,} steps" for row in lengths.itertuples())
+    offs = ", ".join(
+        f"{100 * row.off:.1f} with {row.steps:,} steps" for row in lengths.itertuples()
+    )
     lowest = lengths.loc[lengths["val_loss"].idxmin()]
     return [], (
         f"Of 100 choices between forms behind new prompts (validation) the base makes {offs} "
         f"otherwise than its corpus. The shortest length beyond which another buys fewer than "
         f"{100 * gain:g} such choices is {best:,} steps, which params.yaml has. The loss on "
-        f"validation is lowest with {int(lowest['steps']):,} steps ({lowest['val_loss']:.4f} nats a "
-        "symbol): it is mostly made of what is not the form, and by itself it would stop before the "
-        "habit is learnt."
+        f"validation is lowest with {int(lowest['steps']):,} steps ({lowest['val_loss']:.4f} nats "
+        "a symbol): it is mostly made of what is not the form, and by itself it would stop before "
+        "the habit is learnt."
     )
 
 

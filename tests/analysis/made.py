@@ -7,13 +7,28 @@ from minituner.foundation import parquet
 BOOTSTRAP = {"bootstrap": 400, "confidence": 0.95, "seed": 0}
 STUDY = {
     "science": {
-        "ranks": [1, 2],
-        "learning_rates": [0.001, 0.002],
-        "full_learning_rates": [0.0001],
+        "drift": 0.01,
+        "margin": 0.5,
         "examples": [3],
-        "accuracy": 0.5,
+        "convention_ranks": [1, 2],
+        "convention_rates": {
+            "fixed": [0.001, 0.002, 0.004],
+            "proportional": [0.001, 0.002, 0.004],
+            "root": [0.001, 0.002, 0.004],
+        },
+        "target_rates": [0.001, 0.002],
+        "directions": [2, 4],
+        "direction_rates": [0.01],
+        "base_steps": [1, 2],
+        "base_gain": 0.05,
+        "base_seeds": [1],
+        "base_sweep": {"ranks": [1, 2], "qlora_ranks": [1], "seeds": [0, 1]},
     },
-    "evaluate": {"bootstrap": 50, "confidence": 0.95, "seed": 0},
+    "base": {"steps": 2},
+    "model": {"n_layer": 2, "d_model": 8},
+    "full": {"learning_rate": 0.0001},
+    "sweep": {"ranks": [1, 2], "qlora_ranks": [1], "seeds": [0, 1]},
+    "evaluate": {"bootstrap": 400, "confidence": 0.95, "seed": 0},
     "tuning": {
         "steps": 2,
         "batch_size": 4,
