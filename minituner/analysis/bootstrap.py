@@ -115,7 +115,8 @@ def wilson(drawn: np.ndarray, settings: dict[str, Any], pairs: int) -> tuple[flo
     z = NormalDist().inv_cdf((1 + settings["confidence"]) / 2)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    # Rounding must not put an end on the share's wrong side, as where every answer is right.
+    return max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
 
 
 def ends(resamples: np.ndarray, settings: dict[str, Any]) -> tuple[float, float]:

@@ -66,6 +66,10 @@ def test_the_interval_of_a_share_covers_what_it_says_even_near_one(share):
 def test_an_interval_where_all_is_right_is_not_a_point():
     low, high = wilson(np.ones(401), BOOTSTRAP, pairs=70)
     assert high == 1 and 0.9 < low < 0.96
+    for share in (0.0, 1.0):
+        for pairs in range(1, 200):
+            low, high = wilson(np.full(401, share), BOOTSTRAP, pairs)
+            assert 0 <= low <= share <= high <= 1
 
 
 def test_holm_corrects_as_its_paper_does():
