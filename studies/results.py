@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from minituner.analysis.bootstrap import count_pairs, holm, interval, over_seeds, p_value, resampled
+from minituner.analysis.bootstrap import count_items, holm, interval, over_seeds, p_value, resampled
 from minituner.analysis.metrics import METRICS, drift, scoped
 from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, Format
 from minituner.foundation import parquet
@@ -116,8 +116,8 @@ class Scores:
             values = [one - two for one, two in zip(values, other, strict=True)]
         mean = over_seeds(values, f"{study} {item}", self.settings)
         what = "difference" if against else metric
-        pairs = count_pairs(self._of(at, verb), metric, "test") if metric in METRICS else 0
-        low, high = interval(mean, what, self.settings, pairs)
+        items = count_items(self._of(at, verb), metric, "test") if metric in METRICS else 0
+        low, high = interval(mean, what, self.settings, items)
         p = p_value(mean) if against else None
         fields = (study, item, against or "", metric, len(self.seeds), mean[0], low, high, p)
         return dict(zip(COLUMNS, fields, strict=True))

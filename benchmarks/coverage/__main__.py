@@ -22,7 +22,7 @@ PAIR, SEED, BOTH, PROMPT = 0.8, 0.3, 0.3, 1.0  # standard deviations
 SYMBOLS, NATS = 30, 32.0  # of a control sentence
 SETTINGS = {"bootstrap": 400, "confidence": 0.95, "seed": 0}
 REPETITIONS = 1000
-ACCURACIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+ACCURACIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 
 
 def evaluations(draw: np.random.Generator, mean: float, spread: float) -> dict[str, pd.DataFrame]:
@@ -58,7 +58,7 @@ def measured(kind: str, runs: dict[str, pd.DataFrame], name: str) -> tuple[float
     values = resampled(runs, metric, "test", SETTINGS)
     base = values.pop("base")
     rows = [drift(row, base) if kind == "drift" else row for row in values.values()]
-    return interval(over_seeds(rows, name, SETTINGS), metric, SETTINGS, PAIRS)
+    return interval(over_seeds(rows, name, SETTINGS), metric, SETTINGS, PAIRS * PROMPTS)
 
 
 def coverage(kind: str, truth: float, repetitions: int = REPETITIONS) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def page() -> str:
     rows = []
     for kind, truth in progress.bar(kinds, "simulating", "figures"):
         share, width = coverage(kind, truth)
-        shown = f"{truth:+.1f} nats" if kind == "margin" else f"{truth:.0%}"
+        shown = f"{truth:+.1f} nats" if kind == "margin" else f"{100 * truth:g} %"
         rows.append([kind, shown, f"{share:.1%}".replace("%", " %"), f"{width:.3f}"])
     text = (
         f"Made by `snakemake coverage`: evaluations drawn from a known truth, then summarized as "

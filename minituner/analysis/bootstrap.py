@@ -6,7 +6,7 @@ and not one lucky run.
 
 A share near 0 or 1 scatters to one side only, and quantiles of its draws cover too seldom. So its
 interval is Wilson's (1927), of as many independent answers as would scatter like the draws: the
-effective sample size of survey statistics (Korn & Graubard 1998).
+effective sample size of survey statistics, at most the items there are (Korn & Graubard 1998).
 """
 
 import math
@@ -30,7 +30,10 @@ def resampled(
     All runs share the resamples of pairs, which makes every later difference a paired one.
     """
     how = METRICS[metric]
-    rows, codes, n = _pairs(runs, metric, split)
+    rows = _rows(runs, metric, split)
+    same = next(iter(runs.values()))
+    pairs, codes = np.unique(same.loc[rows, "pair"].to_numpy(dtype=str), return_inverse=True)
+    n = len(pairs)
     if n == 0:
         return {}
     weights = pair_weights(n, settings, "pairs", how.scope, split)
@@ -50,19 +53,15 @@ def resampled(
     return values
 
 
-def _pairs(
-    runs: dict[str, pd.DataFrame], metric: str, split: str
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Which rows a metric is taken over, the pair of each as a number, and how many pairs."""
-    same = next(iter(runs.values()))  # all hold the same sentences
-    rows = (same[METRICS[metric].scope] & (same["split"] == split)).to_numpy()
-    pairs, codes = np.unique(same.loc[rows, "pair"].to_numpy(dtype=str), return_inverse=True)
-    return rows, codes, len(pairs)
+def _rows(runs: dict[str, pd.DataFrame], metric: str, split: str) -> np.ndarray:
+    """Which rows a metric is taken over; all runs hold the same sentences."""
+    same = next(iter(runs.values()))
+    return (same[METRICS[metric].scope] & (same["split"] == split)).to_numpy()
 
 
-def count_pairs(runs: dict[str, pd.DataFrame], metric: str, split: str) -> int:
-    """How many pairs a metric is taken over."""
-    return _pairs(runs, metric, split)[2]
+def count_items(runs: dict[str, pd.DataFrame], metric: str, split: str) -> int:
+    """How many sentences a metric is taken over."""
+    return int(_rows(runs, metric, split).sum())
 
 
 def pair_weights(n: int, settings: dict[str, Any], *purpose: str) -> np.ndarray:
@@ -92,7 +91,7 @@ def over_seeds(values: list[np.ndarray], group: str, settings: dict[str, Any]) -
 
 
 def interval(
-    drawn: np.ndarray, metric: str, settings: dict[str, Any], pairs: int
+    drawn: np.ndarray, metric: str, settings: dict[str, Any], items: int
 ) -> tuple[float, float]:
     """A metric's interval, of what `resampled` or `over_seeds` gives.
 
@@ -100,18 +99,18 @@ def interval(
         drawn: the value and its resamples.
         metric: those in `SHARES` get Wilson's interval, all others the quantiles of the resamples.
         settings: the section `evaluate`.
-        pairs: that the metric is taken over.
+        items: sentences that the metric is taken over.
     """
-    return wilson(drawn, settings, pairs) if metric in SHARES else ends(drawn[1:], settings)
+    return wilson(drawn, settings, items) if metric in SHARES else ends(drawn[1:], settings)
 
 
-def wilson(drawn: np.ndarray, settings: dict[str, Any], pairs: int) -> tuple[float, float]:
+def wilson(drawn: np.ndarray, settings: dict[str, Any], items: int) -> tuple[float, float]:
     """Wilson's interval of a share whose resamples say how many independent answers it is worth.
 
-    Resamples that do not scatter at all, as where every answer is right, are worth one a pair.
+    It is worth no more than there are items, which counts where resamples do not scatter at all.
     """
     share, variance = float(drawn[0]), float(drawn[1:].var())
-    n = share * (1 - share) / variance if variance else pairs
+    n = min(share * (1 - share) / variance, items) if variance else items
     z = NormalDist().inv_cdf((1 + settings["confidence"]) / 2)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)

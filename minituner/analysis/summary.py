@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from minituner.analysis.bootstrap import (
-    count_pairs,
+    count_items,
     holm,
     interval,
     over_seeds,
@@ -60,7 +60,7 @@ def summary_table(runs: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd
             by_metric[f"{metric}_over_lora"] = over_lora(by_metric[metric])
         for metric, values in by_metric.items():
             if values:
-                n = count_pairs(runs, metric, split) if metric in METRICS else 0
+                n = count_items(runs, metric, split) if metric in METRICS else 0
                 rows += _rows_of(metric, split, values, groups, settings, n)
     table = pd.DataFrame(rows).astype({"rank": "Int64", "p": "float64"})
     for _, family in table[table["p"].notna()].groupby(["split", "metric"]):
@@ -92,7 +92,7 @@ def _rows_of(
     values: dict[str, np.ndarray],
     groups: dict[str, list[str]],
     settings: dict[str, Any],
-    pairs: int,
+    items: int,
 ) -> list[dict[str, Any]]:
     """The rows of one metric and split: of each single run that has a seed, and of each group."""
     units = {(run, 0): values[run] for run in values if parse_run(run)["seed"] is not None}
@@ -103,7 +103,7 @@ def _rows_of(
     }
     rows = []
     for (unit, n_seeds), drawn in units.items():
-        low, high = interval(drawn, metric, settings, pairs)
+        low, high = interval(drawn, metric, settings, items)
         fields = parse_run(unit)
         rows.append(
             {

@@ -58,17 +58,17 @@ def test_the_interval_of_a_share_covers_what_it_says_even_near_one(share):
     for _ in range(1000):
         right = generator.random(70) < share
         draws = generator.binomial(70, right.mean(), 400) / 70  # as redrawing pairs makes them
-        low, high = wilson(np.array([right.mean(), *draws]), BOOTSTRAP, pairs=70)
+        low, high = wilson(np.array([right.mean(), *draws]), BOOTSTRAP, items=70)
         covered += low <= share <= high
     assert 0.92 < covered / 1000 < 0.99
 
 
 def test_an_interval_where_all_is_right_is_not_a_point():
-    low, high = wilson(np.ones(401), BOOTSTRAP, pairs=70)
+    low, high = wilson(np.ones(401), BOOTSTRAP, items=70)
     assert high == 1 and 0.9 < low < 0.96
     for share in (0.0, 1.0):
-        for pairs in range(1, 200):
-            low, high = wilson(np.full(401, share), BOOTSTRAP, pairs)
+        for items in range(1, 200):
+            low, high = wilson(np.full(401, share), BOOTSTRAP, items)
             assert 0 <= low <= share <= high <= 1
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from minituner.analysis.wording import LEVELS, SHARES, Format, label, typographic
 from minituner.foundation.errors import UserError
-from studies.answers import STUDIED
+from studies.results import STUDIED
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_figure_reads_with_its_unit_and_its_interval(metric, row, expected):
 
 def test_every_share_of_right_answers_is_shown_in_per_cent_wherever_it_is_shown():
     assert all(LEVELS[metric].unit == " %" for metric in SHARES & LEVELS.keys())
-    assert all(form.sign == "+" for _, form in STUDIED.values())
+    assert all(form.sign == "+" for *_, form in STUDIED.values())
 
 
 def test_a_minus_is_one_and_no_line_breaks_before_a_per_cent_sign():
