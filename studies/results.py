@@ -12,11 +12,10 @@ import pandas as pd
 
 from minituner.analysis.bootstrap import count_items, holm, interval, over_seeds, p_value, resampled
 from minituner.analysis.metrics import METRICS, drift, scoped
-from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, Format
+from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, SIGNIFICANT, Format
 from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 
-SIGNIFICANT = 0.05
 # Metrics: name in a sentence, how a value is written, and how a difference is.
 STUDIED = {
     "accuracy": ("accuracy", SHARE, GAIN),

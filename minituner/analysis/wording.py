@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from minituner.checkpoints.runs import parse_run
 from minituner.corpus.splits import FURTHER
 
+SIGNIFICANT = 0.05  # a difference is one where p, corrected for their number, is below
+
 
 class Format(NamedTuple):
     """Digits behind the point, and what a number is multiplied by, signed with and followed by."""

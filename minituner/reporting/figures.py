@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from minituner.analysis.summary import lookup
+from minituner.analysis.wording import SIGNIFICANT
 from minituner.reporting.style import (
     BLUE,
     DASHED,
@@ -86,10 +87,13 @@ def ablation(
     if len(ranks) > 1:
         rows = series(summary, "lora", ranks[1:], "accuracy_over_lowest")
         against_rank(paired, rows, f"LoRA against r = {ranks[0]}", **lora)
+        open_ones = rows[rows["p"] >= SIGNIFICANT]
+        style = {"markerfacecolor": "white", "markeredgecolor": BLUE, "zorder": 5}
+        paired.plot(open_ones["rank"].astype(float), open_ones["value"], "o", **style)
     paired.axhline(0, color=GREY, linewidth=1.2)
     rank_axis(paired, ranks)
     paired.set_title(f"What a higher rank buys: accuracy above r = {ranks[0]}", loc="left")
-    paired.set_ylabel("points, paired by prompt and seed")
+    paired.set_ylabel("points, paired by prompt and seed (open: not significant)")
     paired.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:+g}"))
 
     if "cell_accuracy" in metrics:

@@ -8,9 +8,7 @@ import pandas as pd
 
 from minituner.analysis.calibration import off
 from minituner.analysis.summary import lookup
-from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, typographic
-
-SIGNIFICANT = 0.05
+from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, SIGNIFICANT, typographic
 
 
 def percent(x: float, digits: int = 1) -> str:

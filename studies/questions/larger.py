@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from minituner.analysis.summary import lookup
-from minituner.analysis.wording import GAIN
+from minituner.analysis.wording import GAIN, SIGNIFICANT
 from minituner.reporting.style import BLUE, rank_axis
 from studies.drawing import SHARES, points
 from studies.questions.bases import rows_of
-from studies.results import SIGNIFICANT, Row
+from studies.results import Row
 
 NAME, TITLE = "larger", "Does the rank show more on a larger task?"
 PROJECT = "forty_verbs"

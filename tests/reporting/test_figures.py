@@ -31,6 +31,7 @@ def results(tmp_path):
             "value": 0.5,
             "low": 0.4,
             "high": 0.6,
+            "p": 0.2 if metric.endswith("_over_lowest") else None,
         }
         for unit, metric in itertools.product(units, METRICS)
     ]
