@@ -62,7 +62,7 @@ def variants(study: str, settings: dict[str, Any], verbs: list[str]) -> list[Var
 
     Args:
         study: one of the names above.
-        settings: `science`, `lora`, `tuning`, `full` and `sweep`.
+        settings: what the command `study` reads.
         verbs: the lemmas of the irregular verbs.
     """
     science, lora = settings["science"], settings["lora"]

@@ -3,13 +3,21 @@
 import argparse
 from pathlib import Path
 
-SETTINGS = ("science", "lora", "tuning", "full", "sweep")
+SETTINGS = ("science.drift", "science.margin", "lora", "tuning", "sweep.ranks")
+# What each study reads besides, so that a change of one runs no other again.
+OF_STUDY = {
+    "tasks": ("science.examples",),
+    "methods": ("full", "sweep.qlora_ranks"),
+    "conventions": ("science.convention_ranks", "science.convention_rates"),
+    "targets": ("science.target_rates",),
+    "subspace": ("science.directions", "science.direction_rates"),
+}
 PATHS = ("base", "nf4", "irregular", "control", "out")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--study", required=True)
+    parser.add_argument("--study", required=True, choices=OF_STUDY)
     parser.add_argument("--seed", type=int, required=True)
     text = "where the runs' way along validation is written"
     parser.add_argument("--curves", type=Path, required=True, metavar="PATH", help=text)
@@ -29,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from studies import following, variants
 
     compute.pin()
-    chosen = settings.load(args.settings, *SETTINGS)
+    chosen = settings.load(args.settings, *SETTINGS, *OF_STUDY[args.study])
     columns = ("id", "text", "prompt", "form", "verb_lemma", "tense")
     rows = {
         split: subsets.read_irregular(args.irregular, split, columns) for split in ("train", "val")

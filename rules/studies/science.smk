@@ -1,4 +1,6 @@
-STUDIES = ["tasks", "methods", "conventions", "targets", "subspace"]
+from minituner.commands import study as minituner_study
+
+STUDIES = list(minituner_study.OF_STUDY)
 QUESTIONS = sorted(path.stem for path in Path(here("studies/questions")).glob("[!_]*.py"))
 PROJECTS = {f"base_s{seed}": f"--base-seed {seed}" for seed in config["science"]["base_seeds"]}
 LARGER = "forty_verbs"
@@ -29,7 +31,12 @@ rule study:
     resources:
         runtime=grown(60),
     params:
-        settings=settings("study"),
+        settings=lambda wildcards: json.dumps(
+            minituner_settings.select(
+                config, *minituner_study.SETTINGS, *minituner_study.OF_STUDY[wildcards.study]
+            ),
+            sort_keys=True,
+        ),
     shell:
         "python -m minituner study --settings {params.settings:q} --study {wildcards.study}"
         " --base results/base --nf4 results/nf4 --irregular {input.irregular}"

@@ -94,5 +94,6 @@ def test_settings_differ_from_the_main_ones_only_where_the_task_does(monkeypatch
         "corpus.templates",
         "base.steps",
         "sweep.ranks",
+        "sweep.seeds",
         "sweep.qlora_ranks",
     }
