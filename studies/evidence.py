@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from minituner.foundation import parquet, storage
-from studies.following import crossing
+from studies.levels import crossing
 from studies.results import Scores
 
 

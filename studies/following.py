@@ -14,6 +14,7 @@ from minituner.foundation import numerics
 from minituner.lora import trainable_parameters
 from minituner.model import MiniGPT
 from studies import subspace
+from studies.levels import crossing
 from studies.tuning import Checkpoint, Rows, tune
 from studies.variants import Variant
 
@@ -101,20 +102,6 @@ def perplexity(scores: Rows) -> float:
     control = [row for row in scores if row["set"] == "control"]
     symbols = sum(row["sentence_symbols"] for row in control)
     return float(numerics.exponential(sum(row["sentence_nats"] for row in control) / symbols))
-
-
-def crossing(values: list[float], level: float) -> tuple[int, float, bool]:
-    """Where a curve first reaches a level.
-
-    Returns:
-        The point before, the weight of the one after it, and whether the level is reached; if not,
-        the last point has all the weight.
-    """
-    for i in range(1, len(values)):
-        if values[i] >= level:
-            rise = values[i] - values[i - 1]
-            return i - 1, (level - values[i - 1]) / rise if rise > 0 else 1.0, True
-    return len(values) - 2, 1.0, False
 
 
 def mixture(one: Rows, other: Rows, weight: float) -> Rows:

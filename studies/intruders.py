@@ -18,9 +18,9 @@ from minituner.corpus import subsets
 from minituner.foundation import parquet
 from minituner.lora import lora_layers
 from minituner.model import MiniGPT
+from studies.definitions import CLOSE, LARGEST, SCALE
 from studies.following import score
 
-LARGEST, CLOSE, SCALE = 10, 0.5, 0.5
 ADAPTED = ("q_proj", "v_proj")
 
 

@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 
 from minituner import compute
-from minituner.analysis import calibration
+from minituner.analysis import calibration, habits
 from minituner.checkpoints.models import load_model
 from minituner.checkpoints.names import CURVE_FILE
 from minituner.foundation import parquet
@@ -14,12 +14,12 @@ from minituner.foundation import parquet
 def measured(base: Path, corpus: Path) -> dict[str, float]:
     """How far off a base is on validation, and its loss there."""
     score = compute.accelerate(load_model(base).eval()).score
-    table = calibration.calibration(score, *calibration.habits(corpus))
+    table = calibration.calibration(score, *habits.habits(corpus))
     with open(base / CURVE_FILE, encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     return {
         "steps": int(last["step"]),
-        "off": calibration.off(table),
+        "off": habits.off(table),
         "val_loss": float(last["val_loss"]),
     }
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from minituner.analysis.calibration import off
+from minituner.analysis.habits import off
 from minituner.reporting.style import BLUE, DASHED, GREY, ORANGE
 
 MARKED = 4  # forms that lie furthest off and are named

@@ -93,7 +93,7 @@ def ablation(
     paired.axhline(0, color=GREY, linewidth=1.2)
     rank_axis(paired, ranks)
     paired.set_title(f"What a higher rank buys: accuracy above r = {ranks[0]}", loc="left")
-    paired.set_ylabel("points, paired by prompt and seed (open: not significant)")
+    paired.set_ylabel("points, paired by prompt and seed\n(open: not significant)")
     paired.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:+g}"))
 
     if "cell_accuracy" in metrics:

@@ -6,7 +6,7 @@ how many the summary compares (Holm 1979).
 
 import pandas as pd
 
-from minituner.analysis.calibration import off
+from minituner.analysis.habits import off
 from minituner.analysis.summary import lookup
 from minituner.analysis.wording import DRIFT, GAIN, NATS, SHARE, SIGNIFICANT, typographic
 

@@ -20,6 +20,7 @@ rule study:
         control=CONTROL,
         programs=[
             "studies/following.py",
+            "studies/levels.py",
             "studies/subspace.py",
             "studies/tuning.py",
             "studies/variants.py",
@@ -54,7 +55,7 @@ rule intruders:
         full=lambda wildcards: model(runs.base_folder(f"full_s{wildcards.seed}")),
         irregular=IRREGULAR,
         control=CONTROL,
-        programs=["studies/following.py", "studies/intruders.py"],
+        programs=["studies/definitions.py", "studies/following.py", "studies/intruders.py"],
         sources=sources("spectra"),
     output:
         scored="results/science/intruders/s{seed}.parquet",

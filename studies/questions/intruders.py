@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from minituner.reporting.style import BLUE, ORANGE
+from studies.definitions import CLOSE, LARGEST, SCALE
 from studies.drawing import PERCENT, points
-from studies.intruders import CLOSE, LARGEST, SCALE
 from studies.results import Row, Scores, family, significant, told
 
 NAME, TITLE = "intruders", "Do intruder dimensions cause the forgetting?"

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from minituner.analysis.calibration import calibration, habits, off
+from minituner.analysis.calibration import calibration
+from minituner.analysis.habits import habits, off
 from minituner.foundation import parquet
 
 

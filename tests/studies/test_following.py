@@ -2,7 +2,8 @@
 
 import pytest
 
-from studies.following import crossing, mixture
+from studies.following import mixture
+from studies.levels import crossing
 
 
 @pytest.mark.parametrize(

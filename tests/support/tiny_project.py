@@ -26,6 +26,7 @@ TINY = {
     "tuning": {"steps": 4, "batch_size": 8, "warmup": 1, "eval_every": 2},
     "sweep": {"ranks": [1, 2], "qlora_ranks": [1, 2], "seeds": [0]},
     "evaluate": {"bootstrap": 20},
+    "science": {"convention_ranks": [1, 2]},
     # Bars that a model of 20 steps meets.
     "definition_of_done": {
         "accuracy_gain": -1,
