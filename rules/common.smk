@@ -21,10 +21,10 @@ VERBS = {key: path for key, path in MADE_FROM.items() if key == "verbs"}
 CORPUS, IRREGULAR, CONTROL = (f"data/{name}.parquet" for name in ("corpus", "irregular", "control"))
 
 
-def settings(command, sections="SETTINGS"):
+def settings(command, sections="SETTINGS", *further, given=config):
     """The sections that a subcommand names, as JSON: a job cannot see any other setting."""
     subcommand = importlib.import_module(f"minituner.commands.{command}")
-    chosen = minituner_settings.select(config, *getattr(subcommand, sections))
+    chosen = minituner_settings.select(given, *getattr(subcommand, sections), *further)
     return json.dumps(chosen, sort_keys=True)
 
 

@@ -32,11 +32,8 @@ rule study:
     resources:
         runtime=grown(60),
     params:
-        settings=lambda wildcards: json.dumps(
-            minituner_settings.select(
-                config, *minituner_study.SETTINGS, *minituner_study.OF_STUDY[wildcards.study]
-            ),
-            sort_keys=True,
+        settings=lambda wildcards: settings(
+            "study", "SETTINGS", *minituner_study.OF_STUDY[wildcards.study]
         ),
     shell:
         "python -m minituner study --settings {params.settings:q} --study {wildcards.study}"
@@ -80,8 +77,8 @@ rule base_of_length:
     resources:
         runtime=grown(60),
     params:
-        settings=lambda wildcards: json.dumps(
-            {"model": config["model"], "base": config["base"] | {"steps": int(wildcards.steps)}}
+        settings=lambda wildcards: settings(
+            "base", given=config | {"base": config["base"] | {"steps": int(wildcards.steps)}}
         ),
     shell:
         "python -m minituner base --settings {params.settings:q} --corpus {input.corpus}"
@@ -94,7 +91,7 @@ def of_length(steps):
     return "results/base" if same else f"results/science/lengths/{steps}"
 
 
-rule lengths:
+rule calibrations:
     """Hold each of these bases against the habit of its corpus."""
     input:
         bases=[
@@ -150,7 +147,7 @@ rule science:
             kind=["s", "curves_s"],
             seed=SWEEP["seeds"],
         ),
-        lengths=rules.lengths.output,
+        lengths=rules.calibrations.output,
         projects=expand(
             "results/science/projects/{project}/{name}",
             project=[*PROJECTS, LARGER],

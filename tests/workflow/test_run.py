@@ -88,7 +88,7 @@ def test_a_rule_passes_the_settings_that_its_command_reads_and_no_others(project
     passed = set()
     for rule in rules:
         name = re.search(r"python -m minituner (\w+)", rule)
-        handed = re.findall(r'settings\("(\w+)"(?:, "(\w+)")?\)', rule)
+        handed = re.findall(r'settings\(\s*"(\w+)"(?:, "(\w+)")?[,)]', rule)
         if name and hasattr(cli.command(name[1]), "SETTINGS"):
             ((command, sections),) = handed
             assert command == name[1]
