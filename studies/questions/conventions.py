@@ -63,12 +63,11 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     sentences = []
     for convention, (best, common, lost) in parts.items():
         each = ", ".join(f"{rate:g} at r = {rank}" for rank, rate in best.items())
-        costs = [row for row in lost if significant(row)]
-        if costs:
-            worst = min(costs, key=lambda row: row["value"])
+        cost = "is best for each"
+        if lost:
+            worst = min(lost, key=lambda row: row["value"])
             cost = f"costs {worst['item'].split(', ')[-2]} the most, {shown(worst)}"
-        else:
-            cost = "costs no rank a significant part of its margin"
+            cost += "" if significant(worst) else ", not significantly"
         spread = max(best.values()) / min(best.values())
         sentences.append(
             f"{TITLES[convention]}: the best rates are {each}, a factor of {spread:g} apart; "
@@ -98,6 +97,7 @@ def draw(figure: Figure, evidence: Any, table: Any) -> None:
             )
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(list(by_rate), [f"{rate:g}" for rate in by_rate], rotation=45)
         axes.set_title(TITLES[convention], loc="left", fontsize=10)
         axes.set_xlabel("learning rate (large: the rank's best)", color=GREY)
     figure.axes[0].set_ylabel("margin on validation at equal drift, nats")
