@@ -63,7 +63,8 @@ def as_markdown(
         "over pairs of subject and time and over seeds, differences paired by both. Whatever is "
         "chosen is chosen on validation; every figure is of the test split unless it says "
         "otherwise. A difference is called one where it is significant at 5 %, corrected for how "
-        "many its question states (Holm 1979). Unless said otherwise: LoRA on q and v, "
+        "many of one measure its question states (Holm 1979). Unless said otherwise: LoRA on q "
+        "and v, "
         f"r = {lowest}, the settings of `params.yaml`; that run is called standard. All of it "
         "holds for a model of this width and a task of this size.",
     ]

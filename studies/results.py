@@ -2,7 +2,7 @@
 
 What is selected is selected on validation; every number that a sentence gives is of the test split.
 A sentence says that two runs differ only where their paired difference is significant at 5 %,
-corrected for how many differences its question states (Holm 1979).
+corrected for how many differences of that measure its question states (Holm 1979).
 """
 
 from pathlib import Path
@@ -123,9 +123,11 @@ class Scores:
 
 
 def family(rows: list[Row]) -> list[Row]:
-    """The differences that a question states, their p corrected for how many there are."""
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p"] = p
+    """The differences that a question states, p corrected for how many are of one measure."""
+    for metric in {row["metric"] for row in rows}:
+        alike = [row for row in rows if row["metric"] == metric]
+        for row, p in zip(alike, holm([row["p"] for row in alike]), strict=True):
+            row["p"] = p
     return rows
 
 

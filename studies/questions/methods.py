@@ -18,7 +18,10 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     scores: Scores = evidence.scores[METHODS]
     science = evidence.settings["science"]
     runs = list(dict.fromkeys(evidence.curves[METHODS]["variant"]))
-    lowest, others = runs[0], runs[1:]
+    lowest = runs[0]
+    highest = [run for run in runs if run.startswith("LoRA")][-1]
+    named = dict.fromkeys((highest, *(run for run in runs if run.startswith("QLoRA")), FULL))
+    others = [run for run in named if run != lowest]
     at_margin = ("margin", "drift", "form_drift", "control_accuracy")
     levels = [scores.row(NAME, run, m, run, at="margin") for run in runs for m in at_margin]
     gains = [
@@ -31,12 +34,10 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
         for metric in ("drift", "control_accuracy")
     }
     family(list(stated.values()))
-    highest = [run for run in runs if run.startswith("LoRA")][-1]
     parts = []
-    for run in dict.fromkeys((highest, *(r for r in others if r.startswith("QLoRA")), FULL)):
-        if run != lowest and (run, "drift") in stated:
-            two = (told(stated[run, metric]) for metric in ("drift", "control_accuracy"))
-            parts.append(f"{run} against {lowest}: " + ", ".join(two))
+    for run in others:
+        two = (told(stated[run, metric]) for metric in ("drift", "control_accuracy"))
+        parts.append(f"{run} against {lowest}: " + ", ".join(two))
     missed = [run for run in runs if not all(scores.reached[run, "margin"])]
     sentence = (
         f"Where the margin on validation first reaches {science['margin']:g} nats, "

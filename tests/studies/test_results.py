@@ -23,9 +23,10 @@ def test_a_sentence_claims_a_difference_only_if_it_is_significant(value, p, said
     assert told(row | {"p": p}) == said
 
 
-def test_the_differences_of_a_question_are_corrected_together():
-    rows = family([{"p": 0.03}, {"p": 0.02}])
-    assert [row["p"] for row in rows] == [0.04, 0.04]
+def test_a_questions_differences_of_one_measure_are_corrected_together():
+    rows = [{"metric": "margin", "p": 0.03}, {"metric": "drift", "p": 0.03}]
+    rows = family([*rows, {"metric": "margin", "p": 0.02}])
+    assert [row["p"] for row in rows] == [0.04, 0.03, 0.04]
 
 
 def scored(folder, seed, right, at="end"):
