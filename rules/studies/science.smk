@@ -6,6 +6,15 @@ PROJECTS = {f"base_s{seed}": f"--base-seed {seed}" for seed in config["science"]
 LARGER = "forty_verbs"
 
 
+# A base by its number of steps; one of them is the experiment's own.
+BASES = {
+    steps: (
+        "results/base" if steps == config["base"]["steps"] else f"results/science/lengths/{steps}"
+    )
+    for steps in config["science"]["base_steps"]
+}
+
+
 wildcard_constraints:
     study="|".join(STUDIES),
     steps=r"[1-9]\d*",
@@ -85,25 +94,17 @@ rule base_of_length:
         " --out results/science/lengths/{wildcards.steps} --threads {threads} --log {log}"
 
 
-def of_length(steps):
-    """The folder of a base by its number of steps; one of them is the experiment's own."""
-    same = steps == config["base"]["steps"]
-    return "results/base" if same else f"results/science/lengths/{steps}"
-
-
 rule calibrations:
     """Hold each of these bases against the habit of its corpus."""
     input:
-        bases=[
-            file for steps in config["science"]["base_steps"] for file in model(of_length(steps))
-        ],
+        bases=[file for folder in BASES.values() for file in model(folder)],
         corpus=CORPUS,
         program="studies/lengths.py",
         sources=sources("calibration"),
     output:
         "results/science/lengths.parquet",
     params:
-        bases=list(map(of_length, config["science"]["base_steps"])),
+        bases=list(BASES.values()),
     shell:
         "python -m studies.lengths --bases {params.bases} --corpus {input.corpus} --out {output}"
         " > {log} 2>&1"
@@ -156,11 +157,11 @@ rule science:
         programs=programs("studies") + programs("studies/questions"),
         sources=sources("studies"),
     output:
-        "results/science/findings.parquet",
-        "docs/science.md",
-        expand("docs/science/{question}.{kind}", question=QUESTIONS, kind=["png", "svg"]),
+        findings="results/science/findings.parquet",
+        page="docs/science.md",
+        pictures=expand("docs/science/{question}.{kind}", question=QUESTIONS, kind=["png", "svg"]),
     params:
         settings=settings("studies"),
     shell:
         "python -m minituner studies --settings {params.settings:q} --science results/science"
-        " --out {output[0]} --page docs/science.md --log {log}"
+        " --out {output.findings} --page {output.page} --log {log}"
