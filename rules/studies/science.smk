@@ -18,6 +18,7 @@ BASES = {
 wildcard_constraints:
     study="|".join(STUDIES),
     steps=r"[1-9]\d*",
+    project="|".join([*PROJECTS, LARGER]),
 
 
 rule study:
