@@ -8,12 +8,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from minituner import data
-from minituner.foundation import numerics, progress
+from minituner.foundation import progress
 from minituner.model import IGNORE, MiniGPT
 
 BATCH = 128  # sentences scored at a time
@@ -128,8 +127,7 @@ def logits(model: MiniGPT, texts: list[str]) -> torch.Tensor:
 def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
     """How far two models' logits are apart, both (N, V), see `logits`.
 
-    `mean_abs` and `max_abs` of the difference; `relative`: its Frobenius norm over the first's;
-    `kl`: the divergence of what the second expects from what the first does, in nats a symbol.
+    `mean_abs` and `max_abs` of the difference; `relative`: its Frobenius norm over the first's.
     """
     first, second = first.double(), second.double()
     difference = (second - first).abs()
@@ -138,18 +136,4 @@ def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, flo
         "mean_abs": math.fsum(difference.flatten().tolist()) / difference.numel(),
         "max_abs": float(difference.max()),
         "relative": math.sqrt(squares / reference),
-        "kl": math.fsum(kl_divergence(first.numpy(), second.numpy())) / len(first),
     }
-
-
-def kl_divergence(first: np.ndarray, second: np.ndarray) -> list[float]:
-    """KL(first ‖ second) of two models' logits, both float64 (N, V): N numbers in nats."""
-    first, second = (logits - logits.max(axis=-1, keepdims=True) for logits in (first, second))
-    weights, others = numerics.exponential(first), numerics.exponential(second)
-    sums, other_sums = weights.sum(axis=-1), others.sum(axis=-1)
-    apart = (weights * (first - second)).sum(axis=-1) / sums
-    # math's logarithm: the last bits of numpy's differ from one CPU to another.
-    return [
-        float(mean) - math.log(one) + math.log(other)
-        for mean, one, other in zip(apart, sums, other_sums, strict=True)
-    ]

@@ -55,12 +55,13 @@ def pairs(adapters: list[Path], trained: list[Path]) -> Iterator[tuple[str, Run,
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write one row a pair, see `evaluate.logit_difference`, over the test sentences.
+    """Write one row a pair, over the test sentences: `evaluate.logit_difference`, and the `kl`.
 
     The first row, without any adapter (null), has the error that quantizing the base alone makes,
     which the others of its kind are held against.
     """
     from minituner import compute, evaluate
+    from minituner.analysis.divergence import kl_divergence
     from minituner.checkpoints.adapters import load_adapter
     from minituner.checkpoints.models import load_model
     from minituner.corpus import subsets
@@ -82,5 +83,7 @@ def run(args: argparse.Namespace) -> None:
     results = []
     for kind, one, other in compared:
         names = {"kind": kind, "adapter": one.name, "other": other.name}
-        results.append(names | evaluate.logit_difference(logits[one], logits[other]))
+        both = logits[one], logits[other]
+        kl = kl_divergence(*(tensor.numpy() for tensor in both))
+        results.append(names | evaluate.logit_difference(*both) | {"kl": kl})
     parquet.write_rows(args.out, results)
