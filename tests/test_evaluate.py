@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from minituner import compute, data, evaluate
 from minituner.model import MiniGPT
