@@ -339,7 +339,7 @@ function start() {
     const others = each((model) => model.otherWord(now.prompt, rows.map(({ form }) => form)));
     const best = each((_, i) => {
       const words = rows.map(({ form, by }) => ({ text: form, chance: by[i] })).concat(others[i] ?? []);
-      return words.reduce((one, other) => (other.chance > one.chance ? other : one), { text: "nothing", chance: 0 });
+      return words.reduce((one, other) => (other.chance > one.chance ? other : one), { text: "nothing likely", chance: 0 });
     });
     labels.forEach((label, i) => cell("head", i).replaceChildren(label));
     part("rows").replaceChildren(

@@ -158,6 +158,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
         "figures": {
             name: image(results / path)
             for name, path in {
+                "verdict": "verdict.svg",
                 "ablation": "ablation.svg",
                 "pareto": "pareto.svg",
                 "curves": "curves.svg",

@@ -24,7 +24,7 @@ def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, 
         *("counts/counts", "memory/memory", "codes/codes", "codes/histogram"),
         *("spectra/spectra", "spectra/truncated", "completions/completions"),
     )
-    figures = ("ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
+    figures = ("verdict", "ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
     return {
         "written by people": [Path(settings["corpus"][name]) for name in made_from],
         "corpus": [data / f"{name}.parquet" for name in ("corpus", "irregular", "control")],

@@ -17,7 +17,7 @@ FLAGS = (
 
 
 class Browser:
-    """One tab; `events` holds all that the page logged, threw and asked for."""
+    """One tab; `events` holds all that the page logged, threw and asked for since it was opened."""
 
     def __init__(self):
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -77,6 +77,7 @@ class Browser:
 
     def open(self, url, width, height=900, dark=False):
         """Open a page at a width, in CSS pixels, and wait until its images are there."""
+        self.events.clear()
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -84,7 +85,7 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.receive_until("Page.loadEventFired")
 
-    def receive_until(self, method, seconds=30):
+    def receive_until(self, method, seconds=300):
         end = time.monotonic() + seconds
         while not any(name == method for name, _ in self.events):
             assert time.monotonic() < end, f"no {method}"

@@ -95,7 +95,6 @@ def test_every_verb_of_the_evaluation_is_on_the_page_before_and_after(finished, 
 def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(
     browser, page, width, dark
 ):
-    browser.events.clear()
     browser.open(page.as_uri(), width, dark=dark)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     smallest = "Math.min(...[...document.querySelectorAll('body *')].map("

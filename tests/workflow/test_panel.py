@@ -37,7 +37,6 @@ def results(finished):
 @pytest.fixture
 def shown(browser, results):
     """The page in a narrow window, just opened."""
-    browser.events.clear()
     browser.open((results / "report.html").as_uri(), 390)
     yield browser
     assert browser.evaluate("document.documentElement.scrollWidth") <= 390
@@ -45,10 +44,10 @@ def shown(browser, results):
 
 
 def row(browser, name):
-    """The texts of a row of the table: of a form, or of what stands below the forms."""
-    found = "[...document.querySelectorAll('.answers tr')].map((r) => [...r.children].map("
-    rows = browser.evaluate(found + "(c) => c.innerText.split('\\n')[0].trim()))")
-    return next(cells[1:] for cells in rows if cells[0] == name)
+    """What each model says in a row of the table: of a form, or of what stands below the forms."""
+    texts = "[...r.children].map((cell) => cell.firstChild?.textContent.trim())"
+    rows = f"[...document.querySelectorAll('.answers tr')].map((r) => {texts})"
+    return next(cells[1:] for cells in browser.evaluate(rows) if cells[0] == name)
 
 
 def focus(browser, name):
@@ -80,16 +79,11 @@ def test_its_logits_are_pythons_on_a_hundred_sentences(shown, finished, results)
 
 def test_a_typed_beginning_is_answered_with_the_probabilities_that_the_page_lists(shown, results):
     rows = pq.read_table(results / "completions" / "completions.parquet").to_pylist()
-    methods = ("base", "LoRA", "QLoRA")
-    for prompt in dict.fromkeys(row["prompt"] for row in rows):
+    for prompt in dict.fromkeys(each["prompt"] for each in rows):
         focus(shown, "beginning")
         shown.write(prompt.rstrip())
-        asked = [
-            one
-            for m in methods
-            for one in rows
-            if one["prompt"] == prompt == one["prompt"] and one["method"] == m
-        ]
+        asked = [each for each in rows if each["prompt"] == prompt]
+        assert [each["method"] for each in asked] == ["base", "LoRA", "QLoRA"]
         expected = [f"{100 * one['form_p']:.1f}\u00a0%" for one in asked]
         assert row(shown, asked[0]["form"]) == expected
         assert row(shown, "writes") == [one["completion"].strip() for one in asked]
@@ -100,11 +94,9 @@ def test_a_typed_beginning_is_answered_with_the_probabilities_that_the_page_list
 def test_switched_off_the_update_leaves_the_base_and_forgets_nothing(shown):
     focus(shown, "scale")
     shown.press("Home")
-    forms = shown.evaluate(
-        "[...document.querySelectorAll('#panel-rows th')].map((h) => h.innerText)"
-    )
-    for form in forms:
-        base, lora, _ = row(shown, form.split("\n")[0])
+    heads = "[...document.querySelectorAll('#panel-rows th')].map((h) => h.firstChild.textContent)"
+    for form in shown.evaluate(heads):
+        base, lora, _ = row(shown, form)
         assert base == lora
     assert row(shown, "forgets")[1] == "0.00\u00a0%"
 
@@ -131,6 +123,7 @@ def test_it_can_be_used_with_a_keyboard_and_each_field_has_a_name(shown):
             )
         else:
             shown.press("Home")
+            before = shown.evaluate(state)
             shown.press("ArrowRight" if name == "rank" else "ArrowDown")
         assert shown.evaluate(state) != before, name
         shown.press("Tab")
