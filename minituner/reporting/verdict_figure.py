@@ -26,7 +26,7 @@ def verdict(summary: pd.DataFrame, run: str, adapter_bytes: int, base_bytes: int
         base_bytes: of the base's.
     """
     figure = Figure(figsize=(11, 2.6))
-    parts = [figure.add_axes((left, 0.04, 0.28, 0.78)) for left in (0.06, 0.385, 0.705)]
+    parts = [figure.add_axes((left, 0.04, 0.28, 0.78)) for left in (0.06, 0.375, 0.69)]
     for axes, (metric, title) in zip(parts, BARS.items(), strict=False):
         before_and_after(axes, [lookup(summary, unit, metric) for unit in ("base", run)])
         axes.set_title(title, loc="left", fontsize=13, fontweight="bold")
@@ -44,7 +44,7 @@ def before_and_after(axes: Axes, rows: list[pd.Series]) -> None:
         style = {"fontsize": 22, "fontweight": "bold", "color": color, "va": "center"}
         axes.text(float(row["high"]) + 0.03, place, SHARE._replace(digits=0).value(value), **style)
     axes.set_yticks([1, 0], ["before", "after"], fontsize=12)
-    axes.set_xlim(0, 1.45)
+    axes.set_xlim(0, 1.7)
     axes.set_xticks([])
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)
