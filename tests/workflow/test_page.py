@@ -102,6 +102,6 @@ def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(
     assert browser.evaluate(smallest) >= 11
     images = "[...document.images].map(i => [i.alt.length, i.complete && i.naturalWidth])"
     shown = browser.evaluate(images)
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert all(alt > 40 and wide > 300 for alt, wide in shown)
     assert not browser.troubles(page.as_uri())
