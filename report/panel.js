@@ -209,7 +209,7 @@ class MiniGPT {
   }
 }
 
-/** 0.0123 → 1.2 %, with a true minus where `sign` asks for one. */
+/** 0.0123 → 1.2 %, with a true minus, `sign` before what is positive, and neither before a zero. */
 function percent(share, digits = 1, sign = "") {
   const text = Math.abs(100 * share).toFixed(digits);
   const before = Number(text) === 0 ? "" : share < 0 ? "\u2212" : sign;
