@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from minituner.foundation import parquet
 
 CELL = ["verb_lemma", "tense", "cell"]  # prompts with equal values here have the same forms
+Rows = list[dict[str, Any]]
 Forms = dict[tuple[str, str, str], list[str]]
 
 
@@ -41,3 +43,12 @@ def competing(prompts: pd.DataFrame, subsets: Iterable[Path]) -> Forms:
             wrong[tuple(cells.loc[prompt])].update(forms)
     correct = prompts.groupby(CELL, sort=False)["correct_form"].first()
     return {key: [form, *sorted(wrong[key] - {form})] for key, form in correct.items()}
+
+
+def first_of_each_verb(rows: Rows, tense: str) -> Rows:
+    """The first test sentence of each verb in a tense, by id."""
+    first: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["id"]):
+        if row["split"] == "test" and row["tense"] == tense:
+            first.setdefault(row["verb_lemma"], row)
+    return list(first.values())

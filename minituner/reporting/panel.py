@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from minituner.analysis import completions, prompts
+from minituner.analysis import prompts
 from minituner.checkpoints import names, runs
 from minituner.corpus import subsets
 from minituner.corpus.verbs import PASTS
@@ -102,7 +102,7 @@ def questions(data: Path, repaired: set[str]) -> dict[str, Any]:
     test = [row for row in rows if row["split"] == "test"]
     irregular = [row for row in test if row["set"] == "irregular" and row["id"] in repaired]
     control = [row for row in test if row["set"] == "control"]
-    controls = completions.first_of_each_verb(control, PASTS[0]) or control
+    controls = prompts.first_of_each_verb(control, PASTS[0]) or control
     first = min((row["prompt"] for row in irregular or test), key=lambda text: (len(text), text))
     return {
         "forms": forms,
