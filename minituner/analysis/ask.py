@@ -2,29 +2,19 @@
 
 import difflib
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from minituner.analysis import prompts
 from minituner.analysis.decoding import greedy, next_words
 from minituner.evaluate import BATCH
-from minituner.foundation import parquet
 from minituner.foundation.errors import UserError
 from minituner.foundation.numerics import exponential
 
 Models = dict[str, Any]  # by label: a MiniGPT with a `score`, as `compute.accelerate` gives it
 WORDS = 6  # candidates of each model where the corpus names none
-CELL = ["verb_lemma", "tense", "person"]
-
-
-def corpus_cells(corpus: Path) -> pd.DataFrame:
-    """The corpus's prompts with their subject and time, and the forms written there."""
-    columns = [*CELL, "prompt", "correct_form", "form", "frame"]
-    table = parquet.read_table(corpus, columns).to_pandas()
-    parts = table["frame"].str.split("|", expand=True)
-    return table.assign(subject=parts[0], time=parts[2])
 
 
 def pick(
@@ -52,24 +42,12 @@ def pick(
     return cells.iloc[0]
 
 
-def rivals(cells: pd.DataFrame, cell: pd.Series, subsets: Iterable[Path]) -> list[str]:
-    """The wrong forms of a cell: those that the corpus is spoilt with, and the evaluation's."""
-    same = (cells[CELL] == cell[CELL]).all(axis=1)
-    forms_seen = set(cells.loc[same, "form"])
-    for path in subsets:
-        if path.is_file():
-            table = parquet.read_table(path, [*CELL, "alternatives"]).to_pandas()
-            for forms in table.loc[(table[CELL] == cell[CELL]).all(axis=1), "alternatives"]:
-                forms_seen.update(forms)
-    return sorted(forms_seen - {cell["correct_form"]})
-
-
-def chances(model: Any, prompts: list[str], forms: list[str]) -> list[float]:
-    """P(form | prompt) of each pair."""
+def chances(model: Any, beginnings: list[str], forms: list[str]) -> list[float]:
+    """P(form | beginning) of each pair."""
     log_probs: list[float] = []
-    for start in range(0, len(prompts), BATCH):
+    for start in range(0, len(beginnings), BATCH):
         part = slice(start, start + BATCH)
-        log_probs += map(math.fsum, model.score(prompts[part], forms[part])[0].tolist())
+        log_probs += map(math.fsum, model.score(beginnings[part], forms[part])[0].tolist())
     return exponential(log_probs).tolist()
 
 
@@ -86,8 +64,8 @@ def chances_over_verbs(model: Any, cells: pd.DataFrame, text: str) -> dict[tuple
     P(lemma: text form) as a share of Σ P(lemma: text) over the lemmas.
     """
     by_lemma = cells.groupby("verb_lemma")["form"].unique()
-    prompts = [f"{lemma}: {text}" for lemma in by_lemma.index]
-    whole = sum(chances(model, [""] * len(prompts), prompts))
+    beginnings = [f"{lemma}: {text}" for lemma in by_lemma.index]
+    whole = sum(chances(model, [""] * len(beginnings), beginnings))
     keys = [(lemma, form) for lemma, forms in by_lemma.items() for form in sorted(forms)]
     texts = [f"{lemma}: {text}{form} " for lemma, form in keys]
     values = chances(model, [""] * len(texts), texts)
@@ -132,7 +110,7 @@ def conjugate(
     models: Models, data: Path, lemma: str, tense: str, subject: str | None, time: str | None
 ) -> str:
     """The answer of `minituner conjugate`."""
-    cells = corpus_cells(data / "corpus.parquet")
+    cells = prompts.read(data / "corpus.parquet")
     cell = pick(cells, lemma, tense, subject, time)
     return known_cell(models, data, cells, cell)
 
@@ -140,7 +118,7 @@ def conjugate(
 def known_cell(models: Models, data: Path, cells: pd.DataFrame, cell: pd.Series) -> str:
     """Correct form and rivals of a cell of the corpus, with each model's chances."""
     subsets = [data / "irregular.parquet", data / "control.parquet"]
-    forms = [cell["correct_form"], *rivals(cells, cell, subsets)]
+    forms = prompts.competing(cells, subsets)[tuple(cell[prompts.CELL])]
     by_model = {name: form_chances(model, cell["prompt"], forms) for name, model in models.items()}
     head = f"{cell['verb_lemma']}, {cell['tense']}: the correct form is {cell['correct_form']!r}"
     return "\n".join([head, "", *show(cell["prompt"], models, by_model, {cell["correct_form"]})])
@@ -153,7 +131,7 @@ def complete(models: Models, data: Path, text: str) -> str:
     for all verbs at once, and anything else with each model's likeliest words.
     """
     corpus = data / "corpus.parquet"
-    cells = corpus_cells(corpus) if corpus.is_file() else pd.DataFrame({"prompt": []})
+    cells = prompts.read(corpus) if corpus.is_file() else pd.DataFrame({"prompt": []})
     exact = cells[cells["prompt"] == text]
     if len(exact):
         return known_cell(models, data, cells, exact.iloc[0])

@@ -4,12 +4,12 @@ from typing import Any
 
 from minituner import evaluate
 from minituner.analysis.decoding import greedy
+from minituner.analysis.prompts import Rows, first_of_each_verb
 from minituner.corpus.verbs import PASTS
 from minituner.foundation import progress
 from minituner.foundation.numerics import exponential
 
 CONTROLS = 4  # regular verbs among the examples
-Rows = list[dict[str, Any]]
 
 
 def examples(rows: Rows) -> Rows:
@@ -19,15 +19,6 @@ def examples(rows: Rows) -> Rows:
     }
     chosen = [row for tense in PASTS for row in first_of_each_verb(by_set["irregular"], tense)]
     return chosen + first_of_each_verb(by_set["control"], PASTS[0])[:CONTROLS]
-
-
-def first_of_each_verb(rows: Rows, tense: str) -> Rows:
-    """The first test sentence of each verb in a tense, by id."""
-    first: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["id"]):
-        if row["split"] == "test" and row["tense"] == tense:
-            first.setdefault(row["verb_lemma"], row)
-    return list(first.values())
 
 
 def continued(model: Any, method: str, run: str, rows: Rows) -> Rows:

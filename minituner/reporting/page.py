@@ -1,10 +1,12 @@
 """The page that shows it all: `report.html`, self-contained, the same bytes for the same results.
 
 Everything on it is read from the tables and figures of the workflow; sentences are made of the
-numbers (findings.py). No clock, host or path enters it, nor anything from outside.
+numbers (findings.py). No clock, host or path enters it, nor anything from outside; its one script,
+panel.js, is allowed by its hash and cannot ask for anything.
 """
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from minituner.checkpoints import runs
 from minituner.foundation import storage
 from minituner.foundation.parquet import read_frame
 from minituner.foundation.units import human
-from minituner.reporting import findings, page_hashes
+from minituner.reporting import findings, page_hashes, panel
 from minituner.reporting.weight_figures import short
 
 METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_drift")
@@ -29,9 +31,7 @@ METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_
 def image(path: Path) -> str:
     """A figure as a data URI."""
     kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
-    return (
-        f"data:image/{kind};base64,{base64.b64encode(storage.reading(path).read_bytes()).decode()}"
-    )
+    return f"data:image/{kind};base64,{panel.encoded(path)}"
 
 
 def label(unit: str) -> str:
@@ -149,6 +149,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
         "scale": (min(0.0, *shown), max(0.0, *shown)),
         "hardest": sorted(irregular, key=lambda cell: cell["base"])[:2],
         "control_form": next(cell["form"] for cell in cells if not cell["irregular"]),
+        "panel": panel.content(data, results, sweep, judged, scored),
         "examples": examples(read_frame(results / "completions" / "completions.parquet")),
         "counts": read_frame(results / "counts" / "counts.parquet").to_dict("records"),
         "memory": memory.to_dict("records"),
@@ -158,6 +159,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
         "figures": {
             name: image(results / path)
             for name, path in {
+                "verdict": "verdict.svg",
                 "ablation": "ablation.svg",
                 "pareto": "pareto.svg",
                 "curves": "curves.svg",
@@ -190,7 +192,7 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
 
 
 def render(values: dict[str, Any], templates: Path) -> str:
-    """The page, from `page.html.j2` and what it includes; an unknown name in it is an error."""
+    """The page, from `page.html.j2`, its style and script; an unknown name in it is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
@@ -207,4 +209,8 @@ def render(values: dict[str, Any], templates: Path) -> str:
     }
     environment.filters |= shown
     environment.globals |= shown
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    script = (templates / "panel.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    values = values | {"script": script, "script_hash": f"sha256-{digest}"}
     return environment.get_template("page.html.j2").render(values)

@@ -25,7 +25,7 @@ def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, 
         *("spectra/spectra", "spectra/truncated", "completions/completions"),
         "calibration/calibration",
     )
-    figures = ("ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
+    figures = ("verdict", "ablation", "pareto", "curves", "codes/codes", "spectra/spectra")
     figures += ("calibration/calibration",)
     return {
         "written by people": [Path(settings["corpus"][name]) for name in made_from],

@@ -36,6 +36,7 @@ rule report:
         completions=rules.completions.output,
         page=here("report/page.html.j2"),
         style=here("report/style.css"),
+        panel=here("report/panel.js"),
         sources=sources("report"),
     output:
         "results/report.html",

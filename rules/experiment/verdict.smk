@@ -1,4 +1,5 @@
 FIGURE_NAMES = [
+    "verdict",
     "ablation",
     "pareto",
     "curves",
@@ -7,7 +8,7 @@ FIGURES = expand("results/{name}.{kind}", name=FIGURE_NAMES, kind=["png", "svg"]
 
 
 rule plot:
-    """Draw the ablation, the gain against forgetting, and the training curves."""
+    """Draw the verdict, the ablation, the gain against forgetting, and the training curves."""
     input:
         summary="results/evaluate/summary.parquet",
         base=model("results/base"),
@@ -18,6 +19,7 @@ rule plot:
         sources=sources("plot"),
     output:
         [name for name in FIGURES if name.endswith(".png")],
+        report("results/verdict.svg", caption="../../report/verdict.rst", category="Results"),
         report("results/ablation.svg", caption="../../report/ablation.rst", category="Results"),
         report("results/pareto.svg", caption="../../report/pareto.rst", category="Results"),
         report("results/curves.svg", caption="../../report/curves.rst", category="Results"),

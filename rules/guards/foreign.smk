@@ -16,6 +16,7 @@ IN_GIT = {
     "results/definition_of_done.md",
     "results/metrics.json",
     "results/values.json",
+    "results/verdict.png",
 }
 
 

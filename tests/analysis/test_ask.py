@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from minituner import compute, evaluate
-from minituner.analysis import ask
+from minituner.analysis import ask, prompts
 from minituner.checkpoints.adapters import load_on_base
 from minituner.foundation import parquet
 from minituner.workflow import cli
@@ -24,6 +24,7 @@ def data(tmp_path, irregular, control):
             "prompt": prompt,
             "correct_form": form,
             "form": written,
+            "split": "train",
             "frame": f"she|{behind.strip(' .')}|{prompt.partition(': ')[2].rpartition(' ')[0]}",
         }
         for verb, tense, prompt, form, behind, rivals in SENTENCES + CONTROL
@@ -57,7 +58,7 @@ def test_a_prompt_of_the_corpus_is_completed_with_its_cells_forms(models, data):
 
 
 def test_without_a_verb_in_front_the_shares_are_of_all_verbs(models, data):
-    cells = ask.corpus_cells(data / "corpus.parquet")
+    cells = prompts.read(data / "corpus.parquet")
     cells = cells[cells["prompt"].str.partition(": ")[2] == "yesterday she "]
     shares = ask.chances_over_verbs(models["base"], cells, "yesterday she ")
     assert {lemma for lemma, _ in shares} == {"go", "walk"}

@@ -137,6 +137,11 @@ CHANGES = {
         {"report"},
         {"page"},
     ),
+    "the page's script": (
+        another_line("report/panel.js"),
+        {"report"},
+        {"page"},
+    ),
     "a rule's command": (
         lambda project: project.edit(
             "rules/experiment/counts.smk", "--out results/counts", "--out  results/counts"
