@@ -105,6 +105,7 @@ def load_model(folder: Path) -> MiniGPT:
     model = MiniGPT(config)
     if quantization:
         qlora.replace_linears(model, **quantization)
+        tensors = bitsandbytes.codes_as_bytes(tensors)  # before they are looked at as numbers
     whole_numbers = (".weight", ".absmax", ".bitsandbytes__nf4") if quantization else ()
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() and not name.endswith(whole_numbers):
