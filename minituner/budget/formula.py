@@ -190,9 +190,14 @@ def count(
     return row
 
 
+def targets_of(target_modules: list[str] | str) -> tuple[str, ...]:
+    """The Linears of a block that the setting names: a list of them, or the word `all-linear`."""
+    return ALL_LINEARS if isinstance(target_modules, str) else tuple(target_modules)
+
+
 def regimes(settings: dict[str, Any]) -> list[Regime]:
     """Full fine-tuning; LoRA r = 4, 8, 16 and QLoRA r = 8 on all Linears; then each swept rank."""
-    configured, nf4 = tuple(settings["lora"]["target_modules"]), settings["nf4"]
+    configured, nf4 = targets_of(settings["lora"]["target_modules"]), settings["nf4"]
     ranks = settings["sweep"]["ranks"]
     rows = [Regime("full")]
     rows += [Regime("lora", rank, ALL_LINEARS) for rank in (4, 8, 16)]

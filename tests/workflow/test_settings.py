@@ -70,6 +70,13 @@ def test_every_setting_is_required_and_no_other_is_known(config):
         ("tuning", "learning_rate", 0, "tuning.learning_rate: 0 is too small; use more than 0"),
         ("lora", "dropout", 1, "lora.dropout: 1 is too large; use less than 1"),
         ("lora", "target_modules", ["q_prj"], "did you mean q_proj?"),
+        (
+            "lora",
+            "target_modules",
+            "q_proj",
+            "write all-linear, or a list such as [q_proj, v_proj]",
+        ),
+        ("lora", "target_modules", 3, "lora.target_modules: 3 is not of type array"),
         ("nf4", "blocksize", 63, "nf4.blocksize: 63 is not known; choose among 32, 64, 128"),
         ("nf4", "double_quant", "yes", 'nf4.double_quant: "yes" is not of type boolean'),
         ("model", "n_head", 5, "model.n_head: 5 does not divide model.d_model = 64"),
