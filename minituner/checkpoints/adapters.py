@@ -1,11 +1,14 @@
 """Adapters on disk, in PEFT's format: safetensors beside a JSON."""
 
+import hashlib
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
-from minituner.checkpoints import foreign, peft_fields, runs
-from minituner.checkpoints.models import load_model, load_tensors, save_tensors
+from minituner import compute, qlora
+from minituner.checkpoints import bitsandbytes, foreign, peft_fields, runs
+from minituner.checkpoints.models import file_content, load_model, load_tensors, save_tensors
 from minituner.checkpoints.names import ADAPTER_CONFIG, ADAPTER_FILE, base_hash
 from minituner.foundation import storage
 from minituner.foundation.errors import UserError
@@ -16,6 +19,7 @@ from minituner.lora import (
     wrap_minigpt_with_lora,
 )
 from minituner.model import MiniGPT
+from minituner.nf4 import BLOCKSIZES
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -89,6 +93,21 @@ def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
             f"{base}; name that base or train the adapter again"
         )
     return put_on(model, folder, config)
+
+
+def nf4_base_of(revision: str, base: Path) -> MiniGPT | None:
+    """The NF4 form of the float model in `base` whose file has this hash; None if none has.
+
+    An adapter trained on 4 bits names their file, so each form is made again, and its file hashed.
+    """
+    for double_quant, blocksize in itertools.product((False, True), BLOCKSIZES):
+        model = load_model(base)
+        names = qlora.block_linears(model)
+        qlora.replace_linears(model, names, "nf4", blocksize, double_quant, compute.quantize)
+        content = file_content(bitsandbytes.tensors_of(model))
+        if hashlib.sha256(content).hexdigest() == revision:
+            return model
+    return None
 
 
 def put_on(model: MiniGPT, folder: Path, config: dict[str, Any]) -> MiniGPT:

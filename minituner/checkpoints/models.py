@@ -21,10 +21,15 @@ from minituner.model import MiniGPT, ModelConfig
 QUANTIZATION = {"quant_type", "modules", "blocksize", "double_quant"}  # fields of config.json
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors as safetensors; one metadata key only, since the order of several may vary."""
+def file_content(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Tensors as safetensors; one metadata key only, since the order of several may vary."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(contiguous, metadata={"format": "pt"})
+    return safetensors.torch.save(contiguous, metadata={"format": "pt"})
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors."""
+    content = file_content(tensors)
     with storage.atomic(path) as temporary:
         temporary.write_bytes(content)
 
