@@ -13,6 +13,7 @@ from minituner.foundation import storage
 from minituner.foundation.errors import UserError
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
+from tests.support.tiny_project import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 INIT = "init_lora_weights"
@@ -249,3 +250,13 @@ def test_what_is_read_but_cannot_be_is_named(fields, message, plain, strong, str
 
 def test_an_adapter_without_a_revision_is_read(plain, strong, strong_base):
     load_adapter(plain(revision=None), load_model(strong_base), strong_base)
+
+
+def test_the_page_says_of_every_refused_field_what_it_does():
+    rows = set()
+    for name, field in FIELDS.items():
+        if field.harmless is not None:
+            values = ", ".join(f"`{value}`" for value in field.harmless)
+            rows.add(f"| `{name}` | {values} | {field.does} |".replace("|  |", "| |"))
+    page = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8")
+    assert rows == {line for line in page.splitlines() if line.startswith("| `")}
