@@ -10,7 +10,7 @@ if typing.TYPE_CHECKING:
     from minituner.model import ModelConfig
 
 
-MOST_LAYERS = 10_000  # each takes a name in memory
+MOST = {"n_layer": 10_000}  # each takes names in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Shape:
     """A stack of equal transformer blocks between an embedding and a head.
 
     Raises:
-        UserError: for a size below 1, or heads that do not divide.
+        UserError: for a size below 1 or beyond all models, or heads that do not divide.
     """
 
     n_layer: int
@@ -45,11 +45,11 @@ class Shape:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             least = 0 if field.name == "positions" else 1
+            most = MOST.get(field.name, 10**9)
             if int in (field.type, *typing.get_args(field.type)) and value is not None:
-                if type(value) is not int or value < least:
-                    raise UserError(f"shape: {field.name}: {value!r}; use an integer ≥ {least}")
-        if self.n_layer > MOST_LAYERS:
-            raise UserError(f"shape: n_layer: {self.n_layer}; use at most {MOST_LAYERS}")
+                if type(value) is not int or not least <= value <= most:
+                    bounds = f"≥ {least} and ≤ {most:,}"
+                    raise UserError(f"shape: {field.name}: {value!r:.60}; use an integer {bounds}")
         if self.norm not in ("layer", "rms"):
             raise UserError(f"shape: norm: {self.norm!r}; use layer or rms")
         if self.head_dim is None and self.d_model % self.n_head:

@@ -136,7 +136,8 @@ def test_fused_linears_are_all_linears_too(fused, tmp_path):
             "hidden_size: True is no integer",
         ),
         ({"model_type": "llama"} | SIZES | {"num_attention_heads": 5}, "does not divide d_model"),
-        ({"model_type": "llama"} | SIZES | {"num_hidden_layers": 10**9}, "use at most 10000"),
+        ({"model_type": "llama"} | SIZES | {"num_hidden_layers": 10**9}, "≤ 10,000"),
+        ({"model_type": "llama"} | SIZES | {"hidden_size": 10**400}, "and ≤ 1,000,000,000"),
         ({"model_type": "llama"} | SIZES | {"vocab_size": None}, "vocab_size: None is no integer"),
         ({"model_type": "phi"} | SIZES | {"intermediate_size": None}, "intermediate_size: None is"),
         (
