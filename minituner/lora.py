@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from minituner.foundation.errors import UserError
 
 PEFT_PREFIX = "base_model.model."  # what PEFT puts before each tensor's name
+ALL_LINEAR = "all-linear"  # PEFT's word for every Linear
 
 
 class LoRALinear(nn.Module):
@@ -146,41 +147,54 @@ def check_update(base: nn.Module, r: int, alpha: float, dropout: float) -> None:
         raise ValueError(f"dropout {dropout} is outside 0 ≤ p < 1")
 
 
-def matching_linears(model: nn.Module, target_modules: Iterable[str] | str) -> list[str]:
-    """Names of the Linears that `target_modules` selects, in the model's order.
-
-    A list holds name endings (`q_proj`, `mlp.fc1`), a string is a regular expression for the whole
-    name: PEFT's convention.
-
-    Raises:
-        UserError: if an entry matches nothing; the message lists the candidates.
-    """
-    names = [
+def linears(model: nn.Module) -> list[str]:
+    """Names of the layers that can be adapted, in the model's order."""
+    return [
         name
         for name, module in model.named_modules()
         if hasattr(module, "in_features") and not isinstance(module, LoRALinear)
     ]
+
+
+def selected(names: list[str], wanted: list[str] | str) -> list[str]:
+    """Those of `names` that `wanted` selects: PEFT's convention.
+
+    A list holds name endings (`q_proj`, `mlp.fc1`); a string is a regular expression for the whole
+    name, or `all-linear`.
+
+    Raises:
+        UserError: for a string that is no regular expression.
+    """
+    if not isinstance(wanted, str):
+        endings = tuple(f".{ending}" for ending in wanted)
+        return [name for name in names if f".{name}".endswith(endings)]
+    if wanted.lower() == ALL_LINEAR:
+        return names
+    try:
+        pattern = re.compile(wanted)
+    except (re.error, OverflowError, RecursionError) as error:
+        problem = f"{wanted!r:.60} is no regex ({error})"
+        raise UserError(f"target_modules: {problem}; list the names") from None
+    return [name for name in names if pattern.fullmatch(name)]
+
+
+def matching_linears(model: nn.Module, target_modules: Iterable[str] | str) -> list[str]:
+    """Names of the Linears that `target_modules` selects, in the model's order; see `selected`.
+
+    Raises:
+        UserError: if an entry matches nothing; the message lists the candidates.
+    """
+    names = linears(model)
+    targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     candidates = sorted({re.sub(r"^.*\.\d+\.", "", name) for name in names})
     hint = f"the model's Linears are {', '.join(candidates)}"
-    if isinstance(target_modules, str):
-        try:
-            pattern = re.compile(target_modules)
-        except (re.error, OverflowError, RecursionError) as error:
-            problem = f"{target_modules!r:.60} is no regex ({error})"
-            raise UserError(f"target_modules: {problem}; list the names") from None
-        chosen = [name for name in names if pattern.fullmatch(name)]
-        if not chosen:
-            raise UserError(f"target_modules: {target_modules!r:.60} matches no Linear; {hint}")
-        return chosen
-    targets = list(target_modules)
     if not targets:
         raise UserError(f"target_modules: empty, so nothing would be trained; {hint}")
-    matched = {target: [n for n in names if f".{n}".endswith(f".{target}")] for target in targets}
-    for target, matches in matched.items():
-        if not matches:
+    entries = {targets: targets} if isinstance(targets, str) else {t: [t] for t in targets}
+    for target, wanted in entries.items():
+        if not selected(names, wanted):
             raise UserError(f"target_modules: {target!r:.60} matches no Linear; {hint}")
-    chosen = set().union(*matched.values())
-    return [name for name in names if name in chosen]
+    return selected(names, targets)
 
 
 def wrap_minigpt_with_lora(

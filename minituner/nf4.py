@@ -23,7 +23,7 @@ from minituner.foundation.errors import UserError
 
 OFFSET = 0.9677083  # the outermost quantile: the mean of 1 − 1/30 and 1 − 1/32 (appendix E)
 NESTED_BLOCKSIZE = 256
-BLOCKSIZES = (64, 128, 256, 512, 1024, 2048, 4096)
+BLOCKSIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 LEAST = 1e-38  # smallest divisor; blocks below it are as good as zero
 ZERO = 7  # the code of the value 0
 
@@ -219,13 +219,16 @@ def dequantize(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
 
 
 class _NF4Linear(torch.autograd.Function):
-    """y = x Wᵀ + b for a packed W, which backward unpacks anew: a float copy never stays alive."""
+    """y = x Wᵀ + b for a packed W, which backward unpacks anew: a float copy never stays alive.
+
+    As in bitsandbytes, forward unpacks to the dtype of x, and backward to the state's first.
+    """
 
     @staticmethod
     def forward(ctx, x, packed, state, bias):
         ctx.save_for_backward(packed)
         ctx.state = state
-        return F.linear(x, dequantize(packed, state).to(x.dtype), bias)
+        return F.linear(x, dequantize(packed, dataclasses.replace(state, dtype=x.dtype)), bias)
 
     @staticmethod
     def backward(ctx, grad):
@@ -237,7 +240,7 @@ class NF4Linear(nn.Module):
     """A frozen Linear whose weight is held in 4 bits, (…, in) → (…, out).
 
     Its buffers are `weight`, the packed codes, `absmax`, with double quantization `nested_absmax`
-    and `offset`, and `bias` if there is one.
+    and `offset`, and `bias` if there is one. `dtype` is what the weight had before quantizing.
     """
 
     def __init__(self, packed: torch.Tensor, state: QuantState, bias: torch.Tensor | None = None):
@@ -249,7 +252,7 @@ class NF4Linear(nn.Module):
         offset = None if state.offset is None else torch.tensor(state.offset)
         self.register_buffer("offset", offset)
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
-        self._state = state
+        self._state, self.dtype = state, state.dtype
 
     @classmethod
     def from_linear(
@@ -264,17 +267,18 @@ class NF4Linear(nn.Module):
 
     @property
     def quant_state(self) -> QuantState:
-        """How to read `weight`, made of the buffers as they are now."""
+        """How to read `weight`, made of the buffers and `dtype` as they are now."""
         return dataclasses.replace(
             self._state,
+            dtype=self.dtype,
             absmax=self.absmax,
             nested_absmax=self.nested_absmax,
             offset=None if self.offset is None else float(self.offset),
         )
 
     def dequantized(self) -> torch.Tensor:
-        """The weight as floats, (out, in)."""
-        return dequantize(self.weight, self.quant_state)
+        """The weight that a float32 input meets, (out, in)."""
+        return dequantize(self.weight, dataclasses.replace(self.quant_state, dtype=torch.float32))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x Wᵀ + b."""

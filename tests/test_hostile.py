@@ -14,8 +14,9 @@ import pytest
 import torch
 import yaml
 
-from minituner.checkpoints.adapters import check_pattern, load_adapter, save_adapter
+from minituner.checkpoints.adapters import load_adapter, save_adapter
 from minituner.checkpoints.models import load_model
+from minituner.checkpoints.peft_fields import check_pattern
 from minituner.corpus.tables import read_verbs
 from minituner.foundation import parquet, storage
 from minituner.foundation.errors import UserError

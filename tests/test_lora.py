@@ -119,10 +119,27 @@ def test_a_meaningless_setting_is_refused(arguments, message):
         (["attn.q_proj", "q_proj"], ["blocks.0.attn.q_proj", "blocks.1.attn.q_proj"]),
         (["mlp.fc2"], ["blocks.0.mlp.fc2", "blocks.1.mlp.fc2"]),
         (r".*\.1\.attn\.[qv]_proj", ["blocks.1.attn.q_proj", "blocks.1.attn.v_proj"]),
+        (
+            ("q_proj", "fc1"),
+            [f"blocks.{i}.{name}" for i in (0, 1) for name in ("attn.q_proj", "mlp.fc1")],
+        ),
     ],
 )
 def test_targets_are_chosen_by_ending_or_by_regex(model, targets, expected):
     assert lora.matching_linears(model, targets) == expected
+
+
+@pytest.mark.parametrize("targets", ["all-linear", "All-Linear"])
+def test_all_linear_is_every_linear_and_nothing_else(model, targets):
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    assert lora.matching_linears(model, targets) == names and len(names) == 12
+    wrap_minigpt_with_lora(model, r=2, target_modules=targets)
+    assert list(lora.lora_layers(model)) == names
+
+
+def test_all_linear_of_a_model_without_linears_is_an_error():
+    with pytest.raises(UserError, match="'all-linear' matches no Linear"):
+        wrap_minigpt_with_lora(nn.Sequential(nn.GELU()), target_modules="all-linear")
 
 
 @pytest.mark.parametrize("targets", [["query"], ["q_proj", "query"], ["proj"], r".*query", [], "("])

@@ -30,6 +30,12 @@ def test_only_the_adapter_is_trainable_on_packed_weights(model):
     assert all("lora_" in name for name in names)
 
 
+def test_all_linear_on_packed_weights_is_every_packed_linear(model):
+    wrap_minigpt_qlora(model, r=2, target_modules="all-linear")
+    layers = lora_layers(model).values()
+    assert len(layers) == 12 and {type(layer.base) for layer in layers} == {nf4.NF4Linear}
+
+
 def test_a_fresh_qlora_wrap_is_the_quantized_model_exactly(folder, model):
     wrap_minigpt_qlora(model, r=2)
     assert torch.equal(model(ids()), load_model(folder)(ids()))

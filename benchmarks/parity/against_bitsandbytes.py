@@ -95,11 +95,11 @@ def _with_mean(weight: torch.Tensor, state: nf4.QuantState, mean: torch.Tensor) 
 
 @compare("packed codes, 13 kinds of tensor, 3 dtypes", "bitsandbytes", "unequal bytes", 0)
 def packed_codes(perturbed: bool) -> float:
-    """Bytes of two codes each, for two blocksizes."""
+    """Bytes of two codes each, for three blocksizes."""
     fault = int(perturbed)
     return sum(
         unequal(packed ^ fault, theirs)
-        for blocksize in (64, 128)
+        for blocksize in (32, 64, 128)
         for (packed, _), (theirs, _) in _quantized(False, blocksize)
     )
 

@@ -1,13 +1,15 @@
 """Parameters and bytes of tuning any transformer: `minituner counts --shape`."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
-from minituner.budget import formula, shapes
+from minituner.budget import formula, huggingface, shapes
 from minituner.budget.formula import Regime
 from minituner.budget.shapes import Shape
 from minituner.foundation.errors import UserError
 from minituner.lora import PEFT_PREFIX
+from minituner.nf4 import BLOCKSIZES
 
 
 def adapter_tensors(shape: Shape, rank: int, targets: tuple[str, ...]) -> dict[str, tuple]:
@@ -16,7 +18,7 @@ def adapter_tensors(shape: Shape, rank: int, targets: tuple[str, ...]) -> dict[s
     for layer in range(shape.n_layer):
         for target in targets:
             out, into = shape.linears()[target]
-            place = "attn" if target in formula.ATTENTION else "mlp"
+            place = "attn" if target in (*formula.ATTENTION, "qkv_proj") else "mlp"
             stem = f"{PEFT_PREFIX}blocks.{layer}.{place}.{target}"
             tensors[f"{stem}.lora_A.weight"] = (rank, into)
             tensors[f"{stem}.lora_B.weight"] = (out, rank)
@@ -31,6 +33,15 @@ def bits_a_parameter(blocksize: int, double_quant: bool) -> float:
     """
     n = blocksize * 256
     return 8 * formula.nf4_bytes(n, blocksize, double_quant) / n
+
+
+def shape_of(name: str) -> Shape:
+    """A shape by what `--shape` gives: a preset, sizes, or the path of a `config.json`.
+
+    Raises:
+        UserError: see `shapes.parse` and `huggingface.read`.
+    """
+    return huggingface.read(Path(name)) if huggingface.is_path(name) else shapes.parse(name)
 
 
 def chosen_targets(shape: Shape, text: str) -> tuple[str, ...]:
@@ -54,7 +65,7 @@ class Question:
     """What is asked of a shape.
 
     Attributes:
-        name: as `shapes.parse` reads it.
+        name: as `shape_of` reads it.
         rank: of the adapter.
         targets: see `chosen_targets`.
         blocksize: of NF4.
@@ -78,9 +89,15 @@ def rows(question: Question) -> list[dict[str, Any]]:
     """Full fine-tuning, LoRA and QLoRA of a shape, a row each; see `formula.count`.
 
     Raises:
-        UserError: for an unknown shape or target, or a rank that does not fit it.
+        UserError: for an unknown shape, target or blocksize, or a rank that does not fit.
     """
-    shape, rank = shapes.parse(question.name), question.rank
+    shape, rank = shape_of(question.name), question.rank
+    if question.blocksize not in BLOCKSIZES:
+        raise UserError(f"--blocksize: {question.blocksize}: use one of {BLOCKSIZES}")
+    if question.B and not shape.usual:
+        raise UserError(
+            "--batch: the activations of such blocks have no formula here; leave it out"
+        )
     chosen = chosen_targets(shape, question.targets)
     smallest = min(min(shape.linears()[target]) for target in chosen)
     if rank > smallest:

@@ -19,6 +19,9 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 BEFORE_O = {"q_proj", "k_proj", "v_proj"}
 ALL_LINEARS = (*ATTENTION, "fc1", "fc2")
 GATED_LINEARS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
+FUSED_LINEARS = ("qkv_proj", "o_proj", "fc1", "fc2")
+FUSED_GATED_LINEARS = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+EVERY = [*map(set, (ALL_LINEARS, GATED_LINEARS, FUSED_LINEARS, FUSED_GATED_LINEARS))]
 BUCKETS = ("weights", "gradients", "optimizer", "activations")
 
 
@@ -37,8 +40,7 @@ class Regime:
         """As people say it: `LoRA r=8, all Linears`."""
         if self.method == "full":
             return "full fine-tuning"
-        everything = set(self.targets) in (set(ALL_LINEARS), set(GATED_LINEARS))
-        where = "all Linears" if everything else ", ".join(self.targets)
+        where = "all Linears" if set(self.targets) in EVERY else ", ".join(self.targets)
         label = "LoRA" if self.method == "lora" else "QLoRA"
         return f"{label} r={self.rank}, {where}"
 
@@ -71,9 +73,7 @@ def trainable_tensors(shape: Shape, regime: Regime) -> int:
     """Tensors that hold them: weights and biases of Linears, norms and embeddings, or A and B."""
     if regime.method != "full":
         return 2 * len(regime.targets) * shape.n_layer
-    block = len(shape.linears()) + len(shape.biases()) + 2 * shape.norm_vectors()
-    embeddings = 1 + (not shape.tied) + (shape.positions > 0)
-    return embeddings + shape.n_layer * block + shape.norm_vectors()
+    return shape.total_tensors()
 
 
 def weights_bytes(shape: Shape, regime: Regime, each: int = FLOAT) -> int:
@@ -100,7 +100,8 @@ def activations_bytes(shape: Shape, regime: Regime, symbols: int, looked: int | 
     symbol and head for its softmax (the highest score or the logarithm of the sum).
     Below the lowest trained weight nothing is kept at all, which is why a frozen embedding and
     first norm cost LoRA nothing. Where the loss looks at `looked` of the N symbols only, the last
-    block goes on with those behind its attention; their indices are kept too.
+    block goes on with those behind its attention; their indices are kept too. It holds for blocks
+    of two norms and Linears that are not fused.
     """
     N, d, f = symbols, shape.d_model, shape.d_ff
     L = N if looked is None else looked
@@ -190,9 +191,14 @@ def count(
     return row
 
 
+def targets_of(target_modules: list[str] | str) -> tuple[str, ...]:
+    """The Linears of a block that the setting names: a list of them, or the word `all-linear`."""
+    return ALL_LINEARS if isinstance(target_modules, str) else tuple(target_modules)
+
+
 def regimes(settings: dict[str, Any]) -> list[Regime]:
     """Full fine-tuning; LoRA r = 4, 8, 16 and QLoRA r = 8 on all Linears; then each swept rank."""
-    configured, nf4 = tuple(settings["lora"]["target_modules"]), settings["nf4"]
+    configured, nf4 = targets_of(settings["lora"]["target_modules"]), settings["nf4"]
     ranks = settings["sweep"]["ranks"]
     rows = [Regime("full")]
     rows += [Regime("lora", rank, ALL_LINEARS) for rank in (4, 8, 16)]

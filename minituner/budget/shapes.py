@@ -10,12 +10,15 @@ if typing.TYPE_CHECKING:
     from minituner.model import ModelConfig
 
 
+MOST = {"n_layer": 10_000}  # each takes names in memory
+
+
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """A stack of equal transformer blocks between an embedding and a head.
 
     Raises:
-        UserError: for a size below 1, or heads that do not divide.
+        UserError: for a size below 1 or beyond all models, or heads that do not divide.
     """
 
     n_layer: int
@@ -32,20 +35,32 @@ class Shape:
     output_bias: bool = False  # of o_proj
     mlp_bias: bool = False
     norm: str = "layer"  # "layer" has weight and bias, "rms" a weight
+    norms: int = 2  # of a block: 1 where attention and MLP share it, 4 where both ends have one
+    qk_norm: bool = False  # RMS norms of a head's queries and keys (arXiv:2010.04245)
+    fused_qkv: bool = False  # q, k and v are one Linear
+    fused_mlp: bool = False  # gate and up are one Linear
+    head_bias: bool = False
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             least = 0 if field.name == "positions" else 1
+            most = MOST.get(field.name, 10**9)
             if int in (field.type, *typing.get_args(field.type)) and value is not None:
-                if type(value) is not int or value < least:
-                    raise UserError(f"shape: {field.name}: {value!r}; use an integer ≥ {least}")
+                if type(value) is not int or not least <= value <= most:
+                    bounds = f"≥ {least} and ≤ {most:,}"
+                    raise UserError(f"shape: {field.name}: {value!r:.60}; use an integer {bounds}")
         if self.norm not in ("layer", "rms"):
             raise UserError(f"shape: norm: {self.norm!r}; use layer or rms")
         if self.head_dim is None and self.d_model % self.n_head:
             raise UserError(f"shape: n_head: {self.n_head} does not divide d_model {self.d_model}")
         if self.n_head % self.kv_heads:
             raise UserError(f"shape: n_kv_head: {self.n_kv_head} does not divide n_head")
+
+    @property
+    def usual(self) -> bool:
+        """Whether the blocks are such that the formula of their activations holds."""
+        return self.norms == 2 and not (self.qk_norm or self.fused_qkv or self.fused_mlp)
 
     @property
     def kv_heads(self) -> int:
@@ -61,15 +76,21 @@ class Shape:
         """(out, in) of each Linear of a block, by name."""
         d, f = self.d_model, self.d_ff
         q, kv = self.n_head * self.head_width, self.kv_heads * self.head_width
-        attention = {"q_proj": (q, d), "k_proj": (kv, d), "v_proj": (kv, d), "o_proj": (d, q)}
+        attention = {"q_proj": (q, d), "k_proj": (kv, d), "v_proj": (kv, d)}
+        if self.fused_qkv:
+            attention = {"qkv_proj": (q + 2 * kv, d)}
+        mlp = {"fc1": (f, d), "fc2": (d, f)}
         if self.gated_mlp:
-            return attention | {"gate_proj": (f, d), "up_proj": (f, d), "down_proj": (d, f)}
-        return attention | {"fc1": (f, d), "fc2": (d, f)}
+            entry = {"gate_proj": (f, d), "up_proj": (f, d)}
+            mlp = ({"gate_up_proj": (2 * f, d)} if self.fused_mlp else entry) | {
+                "down_proj": (d, f)
+            }
+        return attention | {"o_proj": (d, q)} | mlp
 
     def biases(self) -> dict[str, int]:
         """Length of each bias of a block's Linears."""
         has = {name: self.mlp_bias for name in self.linears()}
-        has |= dict.fromkeys(("q_proj", "k_proj", "v_proj"), self.attention_bias)
+        has |= dict.fromkeys(("q_proj", "k_proj", "v_proj", "qkv_proj"), self.attention_bias)
         has["o_proj"] = self.output_bias
         return {name: out for name, (out, _) in self.linears().items() if has[name]}
 
@@ -82,11 +103,19 @@ class Shape:
         return 2 if self.norm == "layer" else 1
 
     def total_parameters(self) -> int:
-        """Embeddings, head unless tied, blocks with two norms each, and the final norm."""
+        """Embeddings, head unless tied, blocks with their norms, and the final norm."""
         d, norm = self.d_model, self.norm_vectors() * self.d_model
-        block = self.linear_parameters() + sum(self.biases().values()) + 2 * norm
+        norms = self.norms * norm + 2 * self.qk_norm * self.head_width
+        block = self.linear_parameters() + sum(self.biases().values()) + norms
         rows = self.vocab_size * (1 if self.tied else 2) + self.positions
-        return rows * d + self.n_layer * block + norm
+        return rows * d + self.n_layer * block + norm + self.head_bias * self.vocab_size
+
+    def total_tensors(self) -> int:
+        """How many tensors those parameters are in."""
+        norms = self.norms * self.norm_vectors() + 2 * self.qk_norm
+        block = len(self.linears()) + len(self.biases()) + norms
+        ends = 1 + (not self.tied) + (self.positions > 0) + self.norm_vectors() + self.head_bias
+        return ends + self.n_layer * block
 
 
 def of(config: "ModelConfig") -> Shape:

@@ -1,11 +1,14 @@
 """Adapters on disk, in PEFT's format: safetensors beside a JSON."""
 
+import hashlib
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
-from minituner.checkpoints import runs
-from minituner.checkpoints.models import load_model, load_tensors, save_tensors
+from minituner import compute, qlora
+from minituner.checkpoints import bitsandbytes, foreign, peft_fields, runs
+from minituner.checkpoints.models import file_content, load_model, load_tensors, save_tensors
 from minituner.checkpoints.names import ADAPTER_CONFIG, ADAPTER_FILE, base_hash
 from minituner.foundation import storage
 from minituner.foundation.errors import UserError
@@ -16,24 +19,9 @@ from minituner.lora import (
     wrap_minigpt_with_lora,
 )
 from minituner.model import MiniGPT
+from minituner.nf4 import BLOCKSIZES
 
-# Fields of PEFT's LoraConfig that change what an adapter computes, and the value of plain LoRA.
-PLAIN_LORA = {
-    "peft_type": "LORA",
-    "bias": "none",
-    "lora_bias": False,
-    "use_dora": False,
-    "use_rslora": False,
-    "fan_in_fan_out": False,
-    "rank_pattern": None,
-    "alpha_pattern": None,
-    "modules_to_save": None,
-    "exclude_modules": None,
-    "layers_to_transform": None,
-    "layer_replication": None,
-    "target_parameters": None,
-    "trainable_token_indices": None,
-}
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def _targets(model: MiniGPT) -> list[str]:
@@ -79,22 +67,16 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is no adapter's, or asks for more than plain LoRA.
     """
+    foreign.check_folder(folder, ADAPTER_FILE, ADAPTER_CONFIG)
     path = folder / ADAPTER_CONFIG
     config = storage.read_json(path)
-    needed = ("peft_type", "r", "lora_alpha", "target_modules")
-    for name in needed:
-        if not isinstance(config, dict) or name not in config:
-            raise UserError(f"{path}: {name}: missing; name a folder that holds an adapter")
-    for name, kinds in (("r", (int,)), ("lora_alpha", (int, float))):
-        if type(config[name]) not in kinds:
-            problem = f"{config[name]!r:.60} is no {kinds[-1].__name__}"
-            raise UserError(f"{path}: {name}: {problem}; train the adapter again")
-    for name, plain in PLAIN_LORA.items():
-        if config.get(name) not in (plain, None) and config[name] not in ({}, []):
-            raise UserError(
-                f"{path}: {name}: {config[name]!r:.60} is more than plain LoRA; "
-                f"train the adapter with {name}={plain!r}"
-            )
+    peft_fields.check(config, path)
+    revision = config.get("revision")
+    if revision and not SHA256.fullmatch(revision):
+        raise UserError(
+            f"{path}: revision: {revision!r:.60} is a hub's name for a version, and no SHA-256 of "
+            "the base's model.safetensors; write null if the adapter was trained on this base"
+        )
     return config
 
 
@@ -104,44 +86,49 @@ def load_adapter(folder: Path, model: MiniGPT, base: Path) -> MiniGPT:
     Raises:
         UserError: if the adapter is broken, untrained or made for another base.
     """
-    path = folder / ADAPTER_CONFIG
     config = read_adapter_config(folder)
-    expected = config.get("revision")
-    if expected and expected != base_hash(base):
+    if config.get("revision") not in (None, "", base_hash(base)):
         raise UserError(
-            f"{path}: revision: the adapter was trained on another base than {base}; "
-            "name that base or train the adapter again"
+            f"{folder / ADAPTER_CONFIG}: revision: the adapter was trained on another base than "
+            f"{base}; name that base or train the adapter again"
         )
-    check_pattern(config["target_modules"])
+    return put_on(model, folder, config)
+
+
+def nf4_base_of(revision: str, base: Path) -> MiniGPT | None:
+    """The NF4 form of the float model in `base` whose file has this hash; None if none has.
+
+    An adapter trained on 4 bits names their file, so each form is made again, and its file hashed.
+    """
+    for double_quant, blocksize in itertools.product((False, True), BLOCKSIZES):
+        model = load_model(base)
+        names = qlora.block_linears(model)
+        qlora.replace_linears(model, names, "nf4", blocksize, double_quant, compute.quantize)
+        content = file_content(bitsandbytes.tensors_of(model))
+        if hashlib.sha256(content).hexdigest() == revision:
+            return model
+    return None
+
+
+def put_on(model: MiniGPT, folder: Path, config: dict[str, Any]) -> MiniGPT:
+    """Wrap `model` and load the adapter in `folder`, whose JSON is `config`, whatever its base.
+
+    Raises:
+        UserError: if the adapter is broken or untrained, or does not fit the model.
+    """
+    path, weights = folder / ADAPTER_CONFIG, folder / ADAPTER_FILE
+    targets, dropout = peft_fields.adapted_linears(config, model, path), config.get("lora_dropout")
     try:
-        wrap_minigpt_with_lora(
-            model,
-            config["r"],
-            config["lora_alpha"],
-            config["target_modules"],
-            config.get("lora_dropout") or 0.0,
-        )
+        alpha = peft_fields.alpha_of(config)
+        wrap_minigpt_with_lora(model, config["r"], alpha, targets, dropout or 0.0)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error}; train the adapter again") from None
-    weights = folder / ADAPTER_FILE
-    load_lora_state_dict(model, load_tensors(weights), str(weights))
+    tensors = load_tensors(weights)
+    foreign.check_names(weights, tensors, lora_state_dict(model))
+    load_lora_state_dict(model, tensors, str(weights))
     if all(not layer.lora_B.any() for layer in lora_layers(model).values()):
         raise UserError(f"{weights}: every lora_B is zero: the adapter was never trained")
     return model
-
-
-def check_pattern(target_modules: Any) -> None:
-    """Refuse a regular expression of somebody's file that may never end.
-
-    Raises:
-        UserError: if repetitions in it are many or nested.
-    """
-    if not isinstance(target_modules, str):
-        return
-    if len(re.findall(r"[*+{]", target_modules)) > 8 or re.search(r"\)[*+{]", target_modules):
-        raise UserError(
-            f"target_modules: {target_modules!r:.60} may take for ever to match; list the names"
-        )
 
 
 def load_on_base(base: Path, adapter: Path | None = None) -> MiniGPT:

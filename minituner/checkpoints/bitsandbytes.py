@@ -7,7 +7,7 @@ A layer's tensors are `weight`, `weight.absmax`, `weight.quant_map`,
 
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -21,6 +21,15 @@ BUFFERS = {
     "weight.absmax": "absmax",
     "weight.nested_absmax": "nested_absmax",
 }
+HALVES = (torch.float16, torch.bfloat16)
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, *HALVES)}
+
+
+class Fields(NamedTuple):
+    """What of a `quant_state` is not known from the layer that it belongs to."""
+
+    dtype: torch.dtype  # of the weight before quantizing
+    offset: float | None  # the mean that double quantization subtracted
 
 
 def _nf4_layers(model: nn.Module) -> dict[str, NF4Linear]:
@@ -67,13 +76,30 @@ def _layer_tensors(layer: NF4Linear) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def codes_as_bytes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a file, codes as uint8 (n, 1) where they were kept as another dtype's bytes.
+
+    `bnb_4bit_quant_storage` chooses that dtype; the bytes are the same.
+    """
+    suffix = QUANT_STATE.removeprefix("weight")
+    packed = [name.removesuffix(suffix) for name in tensors if name.endswith(suffix)]
+    codes = {
+        name: tensors[name].contiguous().view(torch.uint8).reshape(-1, 1)
+        for name in packed
+        if name in tensors and tensors[name].dim()
+    }
+    return tensors | codes
+
+
 def state_dict_of(tensors: dict[str, torch.Tensor], model: nn.Module) -> dict[str, Any]:
     """The state dict that a model loads, of tensors under bitsandbytes' names.
+
+    Each NF4 layer takes over the dtype of its state, which a state dict has no place for.
 
     Raises:
         ValueError: naming the tensors of a layer that are missing, or that do not fit it.
     """
-    state, faults = dict(tensors), []
+    state, faults, dtypes = codes_as_bytes(tensors), [], {}
     for prefix, layer in _nf4_layers(model).items():
         wanted = _layer_tensors(layer)
         missing = [prefix + name for name in wanted if prefix + name not in state]
@@ -81,17 +107,24 @@ def state_dict_of(tensors: dict[str, torch.Tensor], model: nn.Module) -> dict[st
             faults.append(f"Missing key(s): {', '.join(map(repr, missing))}")
             continue
         read = {name: state.pop(prefix + name) for name in wanted}
+        if read["weight.absmax"].dtype in HALVES:  # as the CPU's kernels of bitsandbytes do
+            read["weight.absmax"] = read["weight.absmax"].float()
         plain = (prefix + name for name in (*BUFFERS.values(), "offset"))
         unexpected = [name for name in plain if name in state]
         faults += [f"Unexpected key(s): {', '.join(map(repr, unexpected))}"] if unexpected else []
         faults += [f"{prefix}{fault}" for fault in _faults(read, wanted)]
         state |= {prefix + buffer: read[name] for name, buffer in BUFFERS.items() if name in read}
-        offset, problem = _offset(read[QUANT_STATE], layer)
-        faults += [f"{prefix}weight: quant_state {problem}"] if problem else []
+        try:
+            dtypes[layer], offset = _fields(read[QUANT_STATE], layer)
+        except ValueError as error:
+            faults.append(f"{prefix}weight: quant_state {error}")
+            continue
         if offset is not None:
             state[f"{prefix}offset"] = torch.tensor(offset)
     if faults:
         raise ValueError("; ".join(faults))
+    for layer, dtype in dtypes.items():
+        layer.dtype = dtype
     return state
 
 
@@ -102,31 +135,37 @@ def _faults(read: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> l
         expected = wanted[name]
         if name.endswith("quant_map") and not torch.equal(tensor, expected):
             faults.append(f"{name} is not the NF4 table")
-        if name in BUFFERS and (tensor.shape, tensor.dtype) != (expected.shape, expected.dtype):
-            faults.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected.shape)}")
+        held, fits = ((t.dtype, tuple(t.shape)) for t in (tensor, expected))
+        if name in BUFFERS and held != fits:
+            faults.append(f"{name} has shape {held[1]} of {held[0]}, not {fits[1]} of {fits[0]}")
     return faults
 
 
-def _offset(quant_state: torch.Tensor, layer: NF4Linear) -> tuple[float | None, str]:
-    """The mean that double quantization subtracted, and what is wrong with the state."""
-    layer_state = layer.quant_state
+def _fields(quant_state: torch.Tensor, layer: NF4Linear) -> Fields:
+    """What the JSON of a layer's state says.
+
+    Raises:
+        ValueError: saying what of it does not fit the layer, or cannot be read.
+    """
+    nested = layer.quant_state.nested_absmax is not None
     if quant_state.dtype != torch.uint8 or quant_state.dim() != 1:
-        return None, "is no text"
+        raise ValueError("is no text")
+    expected = {
+        "quant_type": "nf4",
+        "blocksize": layer.quant_state.blocksize,
+        "shape": list(layer.quant_state.shape),
+    } | ({"nested_blocksize": NESTED_BLOCKSIZE} if nested else {})
     try:
         fields = json.loads(bytes(quant_state.tolist()))
-        expected = {
-            "quant_type": "nf4",
-            "blocksize": layer_state.blocksize,
-            "shape": list(layer_state.shape),
-        }
-        for name, value in expected.items():
-            if fields[name] != value:
-                return None, f"{name} is {fields[name]}, expected {value}"
-        if layer_state.nested_absmax is None:
-            return None, ""
-        offset = fields["nested_offset"]
-        if type(offset) is not float or not math.isfinite(offset):
-            return None, f"nested_offset is {offset!r:.60}, no number"
-        return offset, ""
+        differing = [name for name, value in expected.items() if fields[name] != value]
+        dtype, offset = DTYPES.get(fields["dtype"]), fields["nested_offset"] if nested else None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return None, f"cannot be read ({error})"
+        raise ValueError(f"cannot be read ({error})") from None
+    if differing:
+        name = differing[0]
+        raise ValueError(f"{name} is {fields[name]}, expected {expected[name]}")
+    if dtype is None:
+        raise ValueError(f"dtype is {fields['dtype']!r:.60}, expected {' or '.join(DTYPES)}")
+    if nested and (type(offset) is not float or not math.isfinite(offset)):
+        raise ValueError(f"nested_offset is {offset!r:.60}, no number")
+    return Fields(dtype, offset)

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from minituner import qlora
-from minituner.checkpoints import bitsandbytes
+from minituner.checkpoints import bitsandbytes, foreign
 from minituner.checkpoints.names import CONFIG_FILE, MODEL_FILE
 from minituner.foundation import storage
 from minituner.foundation.errors import UserError
@@ -21,10 +21,15 @@ from minituner.model import MiniGPT, ModelConfig
 QUANTIZATION = {"quant_type", "modules", "blocksize", "double_quant"}  # fields of config.json
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors as safetensors; one metadata key only, since the order of several may vary."""
+def file_content(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Tensors as safetensors; one metadata key only, since the order of several may vary."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(contiguous, metadata={"format": "pt"})
+    return safetensors.torch.save(contiguous, metadata={"format": "pt"})
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors."""
+    content = file_content(tensors)
     with storage.atomic(path) as temporary:
         temporary.write_bytes(content)
 
@@ -33,10 +38,10 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
     Raises:
-        UserError: if it is missing, truncated or not safetensors.
+        UserError: if it is missing, truncated, not safetensors or in 8-bit floats.
     """
     try:
-        return safetensors.torch.load(storage.reading(path).read_bytes())
+        tensors = safetensors.torch.load(storage.reading(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -44,6 +49,8 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(
             f"{path}: truncated or not safetensors ({reason}); delete it and make it again"
         ) from None
+    foreign.check_dtypes(path, tensors)
+    return tensors
 
 
 def save_model(folder: Path, model: MiniGPT, quantization: dict[str, Any] | None = None) -> None:
@@ -94,6 +101,7 @@ def load_model(folder: Path) -> MiniGPT:
     Raises:
         UserError: if a file is missing or broken, or its tensors do not fit the configuration.
     """
+    foreign.check_folder(folder, MODEL_FILE, CONFIG_FILE)
     config, quantization = read_config(folder)
     path = folder / MODEL_FILE
     tensors = load_tensors(path)
@@ -105,6 +113,7 @@ def load_model(folder: Path) -> MiniGPT:
     model = MiniGPT(config)
     if quantization:
         qlora.replace_linears(model, **quantization)
+        tensors = bitsandbytes.codes_as_bytes(tensors)  # before they are looked at as numbers
     whole_numbers = (".weight", ".absmax", ".bitsandbytes__nf4") if quantization else ()
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() and not name.endswith(whole_numbers):

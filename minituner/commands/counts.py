@@ -6,6 +6,10 @@ from typing import Any
 
 from minituner.foundation.text import positive
 
+EXAMPLES = """\
+minituner counts --shape llama-7b --rank 8          a preset; --list shows them all
+minituner counts --shape qwen/config.json           a dense model of the Hugging Face hub
+minituner counts --shape llama-7b,n_layer=40        a preset with other sizes"""
 SETTINGS = ("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks")
 
 
@@ -14,11 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
     add("--out", type=Path, metavar="PATH", help="folder of the tables")
-    add("--shape", help="another model: a preset, or n_layer=…,d_model=…,…")
+    add("--shape", help="another model: a preset, n_layer=…,d_model=…,… or a config.json")
     add("--list", action="store_true", help="print the presets")
     add("--rank", type=positive, default=8, help="of the adapter (default: 8)")
     add("--targets", default="all", help="all, or q_proj,v_proj,… (default: all)")
-    add("--blocksize", type=positive, default=64, help="of NF4 (default: 64)")
+    add("--blocksize", type=positive, default=64, help="of NF4: 32, 64, 128 … 4096 (default: 64)")
     add("--double-quant", action="store_true", help="of NF4's absmax")
     add("--bytes", type=int, choices=(2, 4), default=2, help="of a float (2)")
     add("--batch", type=positive, default=0, help="sequences, for activations")

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     texts, seen = zip(*data.completions(sentences), strict=True)
     regimes = [formula.Regime("full")]
     regimes += [
-        formula.Regime(method, rank, tuple(lora["target_modules"]), **scheme)
+        formula.Regime(method, rank, formula.targets_of(lora["target_modules"]), **scheme)
         for method in ("lora", "qlora")
         for rank in ranks
     ]

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from minituner.budget import shapes
-from minituner.budget.calculator import Question, bits_a_parameter, rows
+from minituner.budget.calculator import Question, bits_a_parameter, rows, shape_of
 from minituner.budget.formula import BUCKETS
 from minituner.budget.shapes import Shape
 from minituner.foundation.units import human
@@ -74,7 +73,7 @@ def of_memory(rows: Rows, sentences: int, symbols: int) -> str:
 
 def of_shape(question: Question) -> str:
     """What `minituner counts --shape` prints."""
-    shape, precision = shapes.parse(question.name), f"{8 * question.each} bits where not quantized"
+    shape, precision = shape_of(question.name), f"{8 * question.each} bits where not quantized"
     buckets = BUCKETS if question.B else BUCKETS[:3]
     step = ""
     if question.B:

@@ -12,7 +12,7 @@ import signal
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TextIO
@@ -84,7 +84,25 @@ def _add(subparsers: argparse._SubParsersAction, name: str, module: ModuleType) 
         module.arguments(sub)
     text = "add what is printed to this file; only errors are shown as well"
     sub.add_argument("--log", type=Path, metavar="FILE", help=text)
-    sub.set_defaults(run=module.run)
+    sub.set_defaults(run=_beside_what_it_reads(module))
+
+
+def _beside_what_it_reads(module: ModuleType) -> Callable[[argparse.Namespace], None]:
+    """A subcommand's `run`, once its `--out` is none of the paths that it reads.
+
+    A folder of results alone is both: a verdict is written beside what it was drawn from.
+    """
+
+    def run(args: argparse.Namespace) -> None:
+        for name in getattr(module, "PATHS", ()):
+            if name in ("out", "results") or not getattr(args, "out", None):
+                continue
+            if getattr(args, name).resolve() == args.out.resolve():
+                problem = f"is what --{name} names, and would be overwritten"
+                raise UserError(f"--out: {args.out}: {problem}; name another path")
+        module.run(args)
+
+    return run
 
 
 class _Both:

@@ -192,6 +192,7 @@ def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
                 "add it (see schemas/params.schema.yaml)"
             )
         problem, remedy = _explain(error.validator, error.validator_value, value)
+        remedy = error.schema.get("description", remedy)
         raise UserError(f"{source}: {field}: {_show(value)} {problem}; {remedy}")
 
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch.nn as nn
 
-from minituner import nf4, qlora
+from minituner import compute, nf4, qlora
 from minituner.checkpoints import bitsandbytes
 from minituner.checkpoints.bitsandbytes import state_dict_of, tensors_of
+from minituner.checkpoints.models import load_model, load_tensors, save_tensors
 from minituner.nf4 import NF4Linear
+from tests.support.command import call
 
 
 def layer(double_quant=False, seed=0):
@@ -80,6 +82,12 @@ def test_a_spoilt_tensor_is_refused(key, change):
         ("quant_type", "fp4", "weight: quant_state quant_type is fp4, expected nf4"),
         ("blocksize", 128, "weight: quant_state blocksize is 128, expected 64"),
         ("shape", [96, 40], r"weight: quant_state shape is \[96, 40\], expected \[40, 96\]"),
+        (
+            "dtype",
+            "float8",
+            "weight: quant_state dtype is 'float8', expected float32 or float16 or",
+        ),
+        ("nested_blocksize", 128, "weight: quant_state nested_blocksize is 128, expected 256"),
         ("nested_offset", 1, "weight: quant_state nested_offset is 1, no number"),
         ("nested_offset", float("nan"), "weight: quant_state nested_offset is nan, no number"),
     ],
@@ -110,3 +118,77 @@ def test_what_is_written_is_what_bitsandbytes_itself_would_read(double_quant):
     state = functional.QuantState.from_dict(tensors, device=torch.device("cpu"))
     theirs = functional.dequantize_4bit(quantized.weight, state)
     assert torch.equal(theirs, nf4.dequantize(quantized.weight, quantized.quant_state))
+
+
+def linear4bit(blocksize, dtype, double_quant, storage=torch.uint8):
+    """A layer that bitsandbytes quantized from weights of that dtype."""
+    modules = pytest.importorskip("bitsandbytes.nn")
+    weight = 0.02 * torch.randn(64, 96, generator=torch.Generator().manual_seed(3))
+    theirs = modules.Linear4bit(96, 64, bias=False)
+    packed = modules.Params4bit(
+        weight.to(dtype),
+        requires_grad=False,
+        blocksize=blocksize,
+        compress_statistics=double_quant,
+        quant_type="nf4",
+        quant_storage=storage,
+    )
+    theirs.weight = packed.to("cpu")
+    return theirs
+
+
+@pytest.mark.parametrize("double_quant", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("blocksize", [32, 64, 128])
+def test_any_state_of_bitsandbytes_is_computed_as_it_does(blocksize, dtype, double_quant):
+    theirs = linear4bit(blocksize, dtype, double_quant)
+    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False), blocksize, double_quant)
+    ours.load_state_dict(state_dict_of(dict(theirs.state_dict()), ours))
+    x = torch.randn(2, 5, 96, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    made = [
+        (layer(x), torch.autograd.grad(layer(x).square().sum(), x)[0]) for layer in (ours, theirs)
+    ]
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(*made, strict=True))
+    functional = pytest.importorskip("bitsandbytes.functional")
+    expected = functional.dequantize_4bit(theirs.weight, theirs.weight.quant_state)
+    weight = nf4.dequantize(ours.weight, ours.quant_state)
+    assert weight.dtype == dtype and torch.allclose(weight, expected, rtol=1e-6)
+    again = tensors_of(ours)[bitsandbytes.QUANT_STATE]
+    assert json.loads(bytes(again.tolist()))["dtype"] == str(dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("storage", [torch.bfloat16, torch.float32])
+def test_codes_kept_as_the_bytes_of_another_dtype_are_the_same_codes(storage):
+    stored = dict(linear4bit(64, torch.bfloat16, True, storage).state_dict())
+    assert stored["weight"].dtype == storage
+    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False), 64, True)
+    ours.load_state_dict(state_dict_of(stored, ours))
+    assert torch.equal(ours.weight, linear4bit(64, torch.bfloat16, True).weight)
+
+
+def test_scales_in_half_precision_are_read_as_bitsandbytes_reads_them():
+    theirs = linear4bit(64, torch.bfloat16, False)
+    theirs.weight.quant_state.absmax = theirs.weight.quant_state.absmax.bfloat16()
+    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False))
+    ours.load_state_dict(state_dict_of(dict(theirs.state_dict()), ours))
+    x = torch.randn(3, 96)
+    assert torch.allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_with_such_layers_is_read_from_its_files(base, tmp_path):
+    given = {"nf4": {"blocksize": 32, "double_quant": False}}
+    call("quantize", given=given, base=base, out=tmp_path / "nf4")
+    path = tmp_path / "nf4" / "model.safetensors"
+    expected, tensors = load_model(tmp_path / "nf4"), load_tensors(path)
+    for name, tensor in tensors.items():
+        if name.endswith("bitsandbytes__nf4"):
+            text = bytes(tensor.tolist()).replace(b'"float32"', b'"bfloat16"')
+            tensors[name] = torch.tensor(list(text), dtype=torch.uint8)
+            codes = name.removesuffix(".quant_state.bitsandbytes__nf4")
+            tensors[codes] = tensors[codes].flatten().view(torch.bfloat16)[:, None]
+    path.unlink()
+    save_tensors(path, tensors)
+    loaded, ids = load_model(tmp_path / "nf4"), torch.arange(20).view(2, 10)
+    assert {m.dtype for m in loaded.modules() if isinstance(m, NF4Linear)} == {torch.bfloat16}
+    assert torch.equal(loaded(ids), expected(ids))
+    assert torch.equal(compute.accelerate(loaded)(ids), expected(ids))

@@ -2,6 +2,7 @@
 
 from minituner.foundation import parquet
 from tests.support.command import call
+from tests.support.runs import NF4
 
 SETTINGS = {
     "lora": {"target_modules": ["q_proj", "v_proj"]},
@@ -29,3 +30,17 @@ def test_the_report_has_the_five_regimes_first_and_every_swept_rank(base, tmp_pa
     text = (tmp_path / "out" / "counts.md").read_text()
     assert all(f"| {name} |" in text for name in names)
     assert (tmp_path / "out" / "counts.csv").read_text().count("\n") == len(rows) + 1
+
+
+def test_all_linear_is_counted_and_measured_as_the_list_of_all(base, irregular, tmp_path):
+    every = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
+    call("quantize", given={"nf4": NF4}, base=base, out=tmp_path / "nf4")
+    paths = {"base": base, "nf4": tmp_path / "nf4", "irregular": irregular}
+    for name, targets in (("word", "all-linear"), ("list", every)):
+        sweep = {"ranks": [1, 2], "qlora_ranks": [2]}
+        settings = SETTINGS | {"lora": {"target_modules": targets, "alpha": 4}, "sweep": sweep}
+        call("counts", given=settings, base=base, out=tmp_path / name)
+        call("memory", given=settings, **paths, out=tmp_path / name)
+    for table in ("counts.csv", "memory.csv"):
+        word, listed = ((tmp_path / name / table).read_text() for name in ("word", "list"))
+        assert word == listed and "all Linears" in word

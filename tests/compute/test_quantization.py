@@ -30,7 +30,7 @@ def every_weight_repays(monkeypatch):
     monkeypatch.setattr(quantization, "repays", lambda n: True)
 
 
-@pytest.mark.parametrize("blocksize", [64, 256])
+@pytest.mark.parametrize("blocksize", [32, 64, 256])
 @pytest.mark.parametrize("double_quant", [False, True])
 @pytest.mark.parametrize("make", [awkward, lambda: weight(1 << 20), lambda: weight(65_537)])
 def test_compiled_and_plain_bytes_are_equal(make, blocksize, double_quant):

@@ -14,7 +14,7 @@ from minituner.checkpoints.adapters import save_adapter
 from minituner.checkpoints.models import load_model, save_model
 from minituner.corpus import subsets
 from minituner.corpus.tables import VERB_COLUMNS
-from minituner.foundation import parquet
+from minituner.foundation import parquet, storage
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 from tests.support.command import call
@@ -61,6 +61,17 @@ SUBSETS = dict.fromkeys(("train", "val", "test", "control_val", "control_test"),
 }
 
 
+# Fields that PEFT writes and `save_adapter` does not; they choose the same Linears.
+CHOICES = {
+    "use_rslora": True,
+    "exclude_modules": ["k_proj"],
+    "layers_to_transform": [0],
+    "layers_pattern": ["h", "blocks"],
+    "init_lora_weights": True,
+    "rank_pattern": {},
+}
+
+
 def _subset(split: str, kind: str) -> dict:
     row = dict.fromkeys(("id", "verb_lemma", "tense", "person", "frame", "pair"), "x")
     row |= {"text": "go: then I went home.", "prompt": "go: then I ", "form": "went"}
@@ -95,4 +106,6 @@ def folder(path: Path) -> Path:
     for layer in lora_layers(tuned).values():
         torch.nn.init.ones_(layer.lora_B)
     save_adapter(path / "adapter", tuned, path / "base")
+    config = path / "adapter" / "adapter_config.json"
+    storage.write_json(config, storage.read_json(config) | CHOICES)
     return path

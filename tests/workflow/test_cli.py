@@ -59,6 +59,23 @@ def test_what_the_system_refuses_is_one_line_with_the_file(monkeypatch, capsys, 
     assert capsys.readouterr().err.startswith(f"minituner: error: {expected}; ")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "merge --base ./m --adapter a --out m",
+        "merge --base m --adapter a --out m/../a",
+        "quantize --base m --out m",
+        "train --method full --seed 0 --base m --irregular i --out m",
+        "base --corpus c --out c",
+        "evaluate --base m --irregular i --control c --out i",
+    ],
+)
+def test_no_command_writes_over_what_it_reads(words, capsys):
+    assert cli.main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert "--out: " in said and "would be overwritten; name another path" in said
+
+
 def test_ctrl_c_ends_quietly_with_130(monkeypatch, capsys):
     assert fails_with(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""
