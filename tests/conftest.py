@@ -60,5 +60,5 @@ def corpus(tmp_path):
     texts = [p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL]
     splits = ["train"] * 5 + ["val"] * 2 + ["test"]
     path = tmp_path / "corpus.parquet"
-    parquet.write_table(path, pa.table({"text": texts, "split": splits}))
+    parquet.write_table(path, pa.table({"text": texts, "correct_text": texts, "split": splits}))
     return path
