@@ -183,6 +183,28 @@ def test_a_newer_file_with_the_same_content_reruns_nothing(project):
     assert project.stale_stages() == set()
 
 
+@pytest.mark.parametrize("written", ["1e-3", "1.0e-03", "0.0_01"])
+def test_the_same_number_written_in_another_way_reruns_nothing(project, written):
+    project.edit("params.yaml", "learning_rate: 0.001\n", f"learning_rate: {written}\n")
+    assert project.jobs() == {}
+    assert project.stale_stages() == set()
+
+
+def test_a_number_as_dvc_writes_it_reaches_the_jobs_and_snakemakes_text_is_named(project):
+    """`dvc exp run -S tuning.learning_rate=0.00005` writes 5e-05."""
+    tuned = {"train", "qlora", *ADAPTED}
+    assert set(project.jobs("--config", "tuning={learning_rate: 5e-05}")) == tuned
+    project.edit("params.yaml", "learning_rate: 0.001\n", "learning_rate: 5e-05\n")
+    assert set(project.jobs()) == tuned
+    assert project.stale_stages() == {"train", "qlora", "page"}
+    done = project.run("snakemake", "--dry-run", "--config", 'lora={"alpha": 16}', ok=False)
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1].startswith("minituner: error: settings: lora.alpha: ")
+    assert "--configfile" in done.stdout.splitlines()[-1]
+    (project.root / "mine.yaml").write_text("lora:\n  alpha: 16\n", encoding="utf-8")
+    assert "train" in project.jobs("--configfile", "mine.yaml")
+
+
 def test_another_seed_only_adds_jobs(project):
     project.set("sweep", seeds=[0, 1])
     assert project.jobs() == {
