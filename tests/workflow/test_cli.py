@@ -1,5 +1,6 @@
 """The command line: what it passes on, and how it ends when something goes wrong."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -37,6 +38,40 @@ def fails_with(monkeypatch, error, *arguments):
 def test_valid_settings_get_one_line():
     done = run("validate")
     assert (done.returncode, done.stdout, done.stderr) == (0, "params.yaml: valid\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_a_terminal_that_lacks_a_character_is_shown_its_number(encoding):
+    done = run("--help", env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: minituner COMMAND \\u2026\n")
+
+
+def test_under_python_oo_without_docstrings_and_asserts_all_is_the_same():
+    command = [sys.executable, "-OO", "-m", "minituner"]
+    for arguments in (["validate"], ["validate", "--help"], ["--help"]):
+        done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout
+    for path in (ROOT / "minituner").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), path
+
+
+def test_the_code_of_one_checkout_does_not_work_in_another_without_a_word(
+    tmp_path, monkeypatch, capsys
+):
+    """As it is where both share an environment, whose command is that of the one installed last."""
+    other = tmp_path / "other"
+    for folder in (other / "minituner" / "workflow", other / "examples" / "mine"):
+        folder.mkdir(parents=True)
+    (other / "minituner" / "workflow" / "cli.py").touch()
+    for folder in (other, other / "examples" / "mine"):
+        monkeypatch.chdir(folder)
+        assert cli.main(["validate", SETTINGS]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"minituner: error: {other}: ") and f", {ROOT}; run" in said
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["counts", "--shape", "llama-7b", "--rank", "8"]) == 0
 
 
 def test_the_users_error_is_one_line_and_status_2(monkeypatch, capsys):
