@@ -175,10 +175,13 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
 
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot say: field, problem, remedy."""
+    # Where `dvc exp run --temp` works lies only what git knows.
+    copied = ".dvc" in Path.cwd().parts
     for key in ["file"] if config["corpus"]["file"] else ["verbs", "templates"]:
         path = config["corpus"][key]
         if not os.path.isfile(path):
-            yield f"corpus.{key}", f"no such file: {path}", "name an existing file"
+            remedy = f"add `--copy-paths {path}`" if copied else "name an existing file"
+            yield f"corpus.{key}", f"no such file: {path}", remedy
     splits = config["corpus"]["splits"]
     if abs(sum(splits.values()) - 1) > 1e-9:
         yield "corpus.splits", f"sum to {sum(splits.values()):g}", "make them sum to 1"
@@ -210,7 +213,9 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield (
                 "base.checkpoint",
                 f"no such file: {Path(checkpoint) / file}",
-                "name a folder that holds model.safetensors and config.json, or null",
+                f"add `--copy-paths {checkpoint}`"
+                if copied
+                else "name a folder that holds model.safetensors and config.json, or null",
             )
 
 

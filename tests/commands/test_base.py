@@ -68,7 +68,7 @@ def test_a_users_base_that_cannot_spell_the_corpus_is_refused_by_character(corpu
 @pytest.mark.parametrize("column", ["text", "correct_text"])
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_sentence_too_long_for_the_context_is_named_before_anything_is_trained(
-    corpus, base, tmp_path, column, checkpoint
+    corpus, base, tmp_path, column, checkpoint, tried
 ):
     texts = parquet.read_table(corpus)[column].to_pylist()
     rewrite(corpus, **{column: [texts[0] + texts[0] * 2, *texts[1:]]})
@@ -80,9 +80,12 @@ def test_a_sentence_too_long_for_the_context_is_named_before_anything_is_trained
     if not checkpoint:
         settings["model"] = {**MODEL, "context": wanted}
         call("base", given=settings, corpus=corpus, out=tmp_path / "out")
+    tried(
+        "a sentence longer than the context", "", "named with the setting to raise, before training"
+    )
 
 
-def test_a_language_of_many_signs_is_learnt_as_any_other(corpus, tmp_path):
+def test_a_language_of_many_signs_is_learnt_as_any_other(corpus, tmp_path, tried):
     """Japanese has thousands; the vocabulary is as large as the corpus asks for."""
     texts = parquet.read_table(corpus)["text"].to_pylist()
     signs = ["".join(map(chr, range(0x4E00 + 40 * i, 0x4E00 + 40 * (i + 1)))) for i in range(8)]
@@ -91,3 +94,4 @@ def test_a_language_of_many_signs_is_learnt_as_any_other(corpus, tmp_path):
     call("base", given={"model": MODEL, "base": BASE}, corpus=corpus, out=tmp_path / "out")
     vocab = storage.read_json(tmp_path / "out" / "config.json")["model"]["vocab"]
     assert set(vocab) == {"\n"}.union(*texts) and len(vocab) > 320
+    tried("a language of hundreds of signs", "", "the vocabulary has them all")

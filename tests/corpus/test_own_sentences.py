@@ -154,7 +154,7 @@ def test_a_broken_file_is_told_in_one_line(tmp_path, name, content, said):
     assert complaint(tmp_path, name, content).startswith(said)
 
 
-def test_a_frame_in_two_splits_is_refused(tmp_path):
+def test_a_frame_in_two_splits_is_refused(tmp_path, tried):
     rows = [ROW | {"split": "train"}, ROW | {"split": "test", "id": "b"}]
     (tmp_path / "a.jsonl").write_bytes(as_jsonl(rows))
     with pytest.raises(
@@ -162,6 +162,7 @@ def test_a_frame_in_two_splits_is_refused(tmp_path):
     ):
         build(tmp_path / "corpus.parquet", file=tmp_path / "a.jsonl")
     assert not (tmp_path / "corpus.parquet").exists()
+    tried("one sentence in two splits", "", "both rows named")
 
 
 CELL = st.text(max_size=8) | st.none() | st.integers() | st.lists(st.text(max_size=3), max_size=2)

@@ -61,10 +61,14 @@ def complaint(folder, name, content):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
-def test_a_table_is_read_whatever_divides_its_cells_and_packed_or_not(tmp_path, delimiter, name):
+def test_a_table_is_read_whatever_divides_its_cells_and_packed_or_not(
+    tmp_path, delimiter, name, tried
+):
     content = table(ROWS, delimiter)
     content = gzip.compress(content) if name.endswith(".gz") else content
     assert texts(read(tmp_path, name, content)) == texts(ROWS)
+    reports = "ckan/ckan#3922 asreview/asreview#302"
+    tried("semicolons or tabs between cells; `.tsv`, `.csv.gz`", reports, "read")
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
@@ -82,21 +86,27 @@ def test_verbs_and_templates_too_come_from_any_spreadsheet(tmp_path, delimiter):
 
 
 @pytest.mark.parametrize("content", [table(ROWS, "|"), b"PK\3\4 a spreadsheet's own file\n"])
-def test_a_table_divided_by_something_else_is_told_what_may_divide_it(tmp_path, content):
+def test_a_table_divided_by_something_else_is_told_what_may_divide_it(tmp_path, content, tried):
     said = complaint(tmp_path, "a.csv", content)
     assert said.startswith("row 1: ") and "a single column; separate the cells by commas" in said
+    tried("another delimiter, or a spreadsheet's own file", "", "named with the remedy")
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.jsonl.gz"])
-def test_objects_line_by_line_are_read_and_a_json_array_is_named_with_the_remedy(tmp_path, name):
+def test_objects_line_by_line_are_read_and_a_json_array_is_named_with_the_remedy(
+    tmp_path, name, tried
+):
     pack = gzip.compress if name.endswith(".gz") else bytes
     assert texts(read(tmp_path, name, pack(lines(ROWS)))) == texts(ROWS)
     for indent in (None, 2):
         said = complaint(tmp_path, name, pack(json.dumps(ROWS, indent=indent).encode()))
         assert said.startswith("row 1: line: a JSON array; write one object a line")
+    tried("a JSON array for JSON lines", "hiyouga/LlamaFactory#8805", "named with the remedy")
 
 
-def test_the_index_that_pandas_writes_is_named_with_the_remedy_wherever_it_comes_from(tmp_path):
+def test_the_index_that_pandas_writes_is_named_with_the_remedy_wherever_it_comes_from(
+    tmp_path, tried
+):
     frame = pd.DataFrame(ROWS)
     frame.to_csv(tmp_path / "plain.csv")
     pd.read_csv(tmp_path / "plain.csv").to_csv(tmp_path / "again.csv", index=False)
@@ -111,10 +121,14 @@ def test_the_index_that_pandas_writes_is_named_with_the_remedy_wherever_it_comes
         assert said == "the numbers of pandas' rows; save the table with index=False"
     frame.to_parquet(tmp_path / "all.parquet")
     assert texts(own_sentences.read(tmp_path / "all.parquet")) == texts(ROWS)
+    reports = "pola-rs/polars#7291 instructlab/sdg#142"
+    tried("pandas' index as a column", reports, "named with the remedy")
 
 
 @pytest.mark.parametrize("blank", "\u00a0\u202f\u2009\u2003\u2007\u3000")
-def test_every_kind_of_blank_is_a_blank_also_where_the_columns_differ(tmp_path, capsys, blank):
+def test_every_kind_of_blank_is_a_blank_also_where_the_columns_differ(
+    tmp_path, capsys, blank, tried
+):
     for content in (table, lines):
         for sentences in (
             written(" ", blank),
@@ -123,25 +137,29 @@ def test_every_kind_of_blank_is_a_blank_also_where_the_columns_differ(tmp_path, 
             assert texts(read(tmp_path, "a.csv" if content is table else "a.jsonl",
                               content(sentences))) == texts(ROWS)  # fmt: skip
     assert capsys.readouterr().err == ""
+    tried("no-break, narrow and wide blanks", "rspeer/wordfreq#78", "blanks as any other")
 
 
 @pytest.mark.parametrize("joiner", rows.JOINERS)
-def test_a_joiner_inside_or_behind_a_word_is_spelling(tmp_path, capsys, joiner):
+def test_a_joiner_inside_or_behind_a_word_is_spelling(tmp_path, capsys, joiner, tried):
     """Behind one too: older Malayalam and Bengali texts write a bare consonant at the end so."""
     sentences = written("went", f"we{joiner}nt{joiner}")
     assert texts(read(tmp_path, "a.csv", table(sentences))) == texts(sentences)
     assert texts(read(tmp_path, "a.jsonl", lines(sentences))) == texts(sentences)
     assert capsys.readouterr().err == ""
+    tried("U+200C and U+200D inside words", "kepano/defuddle#103", "letters of the word")
 
 
 @pytest.mark.parametrize("unseen", "\u00ad\u200b\u2060\ufeff\u200e\u200f\u202b\u2069")
-def test_what_copied_text_has_unseen_is_removed_with_a_word(tmp_path, capsys, unseen):
+def test_what_copied_text_has_unseen_is_removed_with_a_word(tmp_path, capsys, unseen, tried):
     for content in (table, lines):
         name = "a.csv" if content is table else "a.jsonl"
         assert texts(read(tmp_path, name, content(written("oe", f"o{unseen}e")))) == texts(ROWS)
         (said,) = capsys.readouterr().err.splitlines()
         assert said.startswith(f"minituner: {tmp_path / name}: removed, since unseen: ")
         assert said.endswith(" (2)"), "in a text and in a form"
+    kind = "soft hyphens, zero-width spaces, marks of direction"
+    tried(kind, "UniversalDependencies/docs#1010", "removed, as stderr says")
 
 
 def test_a_joiner_before_a_word_is_removed_with_a_word(tmp_path, capsys):

@@ -88,6 +88,18 @@ def test_a_wrong_value_is_named_with_its_field_and_remedy(config, section, key, 
     assert text.startswith("params.yaml: ") and expected in text and "; " in text
 
 
+def test_in_a_copy_of_what_git_knows_the_remedy_is_to_copy_more(config, tmp_path, monkeypatch):
+    """`dvc exp run --temp` works in such a copy, below .dvc."""
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / ".dvc" / "tmp")
+    config["corpus"]["file"] = "data/own/mine.csv"
+    assert message(settings.validate, config).endswith("; add `--copy-paths data/own/mine.csv`")
+    (tmp_path / ".dvc" / "tmp" / "data" / "own").mkdir(parents=True)
+    (tmp_path / ".dvc" / "tmp" / "data" / "own" / "mine.csv").touch()
+    config["base"]["checkpoint"] = "checkpoints/mine"
+    assert message(settings.validate, config).endswith("; add `--copy-paths checkpoints/mine`")
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -132,10 +144,12 @@ def test_a_number_is_read_however_it_is_written(tmp_path, written, number):
 
 
 @pytest.mark.parametrize("written", ["010", "1:30", "1:30.5", "00.5", "0_1"])
-def test_a_number_that_yaml_reads_as_another_than_it_looks_is_refused(tmp_path, written):
+def test_a_number_that_yaml_reads_as_another_than_it_looks_is_refused(tmp_path, written, tried):
     path = tmp_path / "params.yaml"
     path.write_text(f"full:\n  learning_rate: {written}\n", encoding="utf-8")
     assert f"line 2: {written}: no plain number; " in message(settings.load, path, "full")
+    reports = "yaml/pyyaml#395 opensanctions/opensanctions#3845"
+    tried("`010` and `1:30`, in YAML 1.1 not what they look", reports, "refused, with the line")
 
 
 @pytest.mark.parametrize("text", ["1e", "e5", "1e5x", "five", "1__0e1", "_1e1", "1,5e3", "1e5\n"])
