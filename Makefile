@@ -3,7 +3,7 @@
 EXAMPLE ?= examples/spanish
 
 .DEFAULT_GOAL := help
-.PHONY: help all example test lint reproduce record push pull sync remote deps clean
+.PHONY: help all example test lint reproduce record push pull sync remote deps clean versioned
 
 include requirements/install.mk
 -include tests/Makefile
@@ -24,7 +24,7 @@ example: $(STAMP) ## the same experiment with a corpus of your own, EXAMPLE=exam
 	@$(ENV) python -m minituner showcase --results $(EXAMPLE)/results --page $(EXAMPLE)/README.md
 	@sed -n '/results: begin/,/results: end/p' $(EXAMPLE)/README.md
 
-test: lint ## lint, unit tests, and a small run of the whole workflow
+test: versioned lint ## lint, unit tests, and a small run of the whole workflow
 	@$(ENV) pytest -q --numprocesses auto --dist loadfile -m 'not slow and not long'
 
 lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
@@ -34,14 +34,14 @@ lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
 	@$(ENV) snakefmt --check Snakefile rules
 	@$(ENV) snakemake --lint
 
-reproduce: $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
+reproduce: versioned $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
 	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"
 	@rebuilt=$$(mktemp -d) && git clone --quiet . "$$rebuilt" && cd "$$rebuilt" && \
 	{ $(ENV) dvc repro; built=$$?; } && \
 	{ $(ENV) python -m minituner reproduce --recorded "$(CURDIR)" --made . || built=1; } && \
 	if [ $$built = 0 ]; then rm -rf "$$rebuilt"; else echo "rebuilt in $$rebuilt"; fi; exit $$built
 
-record: $(STAMP) ## write the results' hashes into dvc.lock, and what they were made with
+record: versioned $(STAMP) ## write the results' hashes into dvc.lock, and what they were made with
 	@$(ENV) snakemake --dry-run all 2>&1 | grep -q 'Nothing to be done' || { \
 	    echo "minituner: error: the results are not current; run make all first" >&2; exit 1; }
 	@$(ENV) dvc commit --force --quiet
@@ -50,14 +50,14 @@ record: $(STAMP) ## write the results' hashes into dvc.lock, and what they were 
 push: record remote ## record the results and publish them to the store
 	@$(ENV) dvc push
 
-pull: $(STAMP) remote ## fetch the published results; nothing is then left to run
+pull: versioned $(STAMP) remote ## fetch the published results; nothing is then left to run
 	@$(ENV) dvc pull || { \
 	    echo "minituner: error: the store lacks some results or holds them damaged (docs/cluster.md);" \
 	        "run make push in the checkout that has them, name another store with REMOTE=/path, or" \
 	        "run make all" >&2; exit 1; }
 	@$(MAKE) --no-print-directory sync
 
-sync: $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc checkout)
+sync: versioned $(STAMP) ## adopt results that DVC put in place (after dvc pull or dvc checkout)
 	@$(ENV) dvc status --quiet || { \
 	    $(ENV) dvc status; \
 	    echo "minituner: error: the results do not belong to these settings and sources (see" \
@@ -74,5 +74,12 @@ endif
 deps: $(STAMP) ## write the source files that dvc.yaml's stages depend on anew
 	@$(BIN)/python -m minituner.workflow.sources
 
-clean: ## delete what the workflow made; the environment and DVC's store stay
+clean: versioned ## delete what the workflow made; the environment and DVC's store stay
 	git clean -fdXq -- data results logs dvc_plots .snakemake examples studies
+
+# DVC compares with what git has, and the tests copy the files that git lists.
+versioned:
+	@said=$$(git ls-files --error-unmatch Makefile 2>&1) || { \
+	    echo "minituner: error: git:" $$(echo "$$said" | sed 's/^[a-z]*: //;q')"; this target needs a" \
+	        "repository: clone the project, or make one of an archive by git init, git add . and" \
+	        "git commit" >&2; exit 1; }

@@ -20,6 +20,26 @@ def vocabulary(texts: Sequence[str]) -> str:
     return BOUNDARY + "".join(sorted(set().union(*texts) - {BOUNDARY}))
 
 
+def check_fits(texts: Iterable[str], context: int, source: object) -> None:
+    """Refuse texts that a model cannot read as a whole, each with the boundary before it.
+
+    Args:
+        texts: sentences, or prompts with a form.
+        context: the model's.
+        source: where they are from, for the message.
+
+    Raises:
+        UserError: naming the longest, and what to set.
+    """
+    longest = max(texts, key=len, default="")
+    if len(longest) >= context:
+        raise UserError(
+            f"{source}: text: {longest!r:.60} has {len(longest)} characters, but model.context = "
+            f"{context} holds {context - 1}; train a base with model.context = {len(longest) + 1} "
+            "or more, or shorten it"
+        )
+
+
 def encode(text: str, vocab: str) -> list[int]:
     """Ids of the characters of `text`.
 

@@ -7,9 +7,11 @@ import shlex
 from minituner.checkpoints import runs
 from minituner.workflow import settings as minituner_settings
 from minituner.workflow import sources as minituner_sources
+from minituner.workflow.reading import with_numbers
 
 # Checked again: `--config` may have changed what params.yaml says.
-check(minituner_settings.validate, config, "settings")
+config = with_numbers(config)
+check(minituner_settings.validate, config, minituner_settings.COMBINED)
 
 SWEEP = config["sweep"]
 # What the corpus is made from: the user's own sentences, or the two tables.

@@ -9,12 +9,20 @@ from minituner import compute
 from minituner.checkpoints.models import save_model
 from minituner.foundation import parquet
 from minituner.model import MiniGPT, ModelConfig
+from tests.support.reliability import saw, seen, tried  # noqa: F401
 from tests.support.sentences import CONTROL, SENTENCES, VOCAB, subset_rows
 from tests.support.tiny_project import finished, project  # noqa: F401
 
 
 def pytest_addoption(parser):
     parser.addoption("--page", action="store_true", help="write docs/reliability.md anew")
+
+
+def pytest_collection_modifyitems(items):
+    """`pytest -m brought` runs all that write to that table of the page, so that none is lost."""
+    for item in items:
+        if "tried" in item.fixturenames:
+            item.add_marker("brought")
 
 
 @pytest.fixture
@@ -60,5 +68,5 @@ def corpus(tmp_path):
     texts = [p + f + r for _, _, p, f, r, _ in SENTENCES + CONTROL]
     splits = ["train"] * 5 + ["val"] * 2 + ["test"]
     path = tmp_path / "corpus.parquet"
-    parquet.write_table(path, pa.table({"text": texts, "split": splits}))
+    parquet.write_table(path, pa.table({"text": texts, "correct_text": texts, "split": splits}))
     return path

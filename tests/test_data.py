@@ -28,6 +28,16 @@ def test_padding_is_never_a_target():
     assert (targets[1, : len(TEXTS[1]) + 1] != IGNORE).all()
 
 
+def test_a_text_fits_with_the_boundary_before_it_and_no_longer_one(model):
+    """As the model itself sees it: its inputs are the boundary and the text."""
+    longest = "x" * (model.config.context - 1)
+    data.check_fits(["", longest], model.config.context, "here")
+    ids, _ = data.batch([longest], data.BOUNDARY + "x")
+    assert model(ids).shape[1] == model.config.context
+    with pytest.raises(UserError, match="^here: text: 'xx.* 64 characters, .* = 65 or more"):
+        data.check_fits([longest + "x", "a"], model.config.context, "here")
+
+
 def test_the_loss_sees_the_form_and_its_closing_space_only():
     text, seen = data.completion(TEXTS[0], "go: she ", "went")
     assert (text, seen) == ("go: she went ", 5)

@@ -1,5 +1,6 @@
 """Nothing that a file says runs, takes memory unasked or writes elsewhere."""
 
+import gzip
 import json
 import re
 import shutil
@@ -118,8 +119,10 @@ def test_a_pipe_or_a_huge_file_is_not_read(tmp_path):
         read_text("/dev/zero", "name a file")
     with open(tmp_path / "huge", "wb") as file:
         file.truncate(LIMIT + 1)
-    with pytest.raises(UserError, match="more than"):
-        read_text(tmp_path / "huge", "name a file")
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(LIMIT + 1)))
+    for name in ("huge", "bomb.gz"):
+        with pytest.raises(UserError, match="more than 16 MiB of text; .* from .parquet"):
+            read_text(tmp_path / name, "name a file")
 
 
 @pytest.mark.parametrize(

@@ -39,18 +39,21 @@ def run(args: argparse.Namespace) -> None:
     chosen = settings.load(args.settings, *SETTINGS)
     options = chosen["base"]
     with Resume(args.out, [args.corpus], settings=chosen) as resume:
-        table = parquet.read_table(args.corpus, ["text", "split"])
+        table = parquet.read_table(args.corpus, ["text", "correct_text", "split"])
+        said, correct, splits = (column.to_pylist() for column in table.columns)
         texts = defaultdict(list)
-        for text, split in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        for text, split in zip(said, splits, strict=True):
             texts[split].append(text)
         vocab = data.vocabulary([text for split in texts.values() for text in split])
         if options["checkpoint"]:
             model = users_base(Path(options["checkpoint"]), vocab, args.corpus)
+            data.check_fits([*said, *correct], model.config.context, args.corpus)
             validation = train.whole_sentences(texts["val"], model.config.vocab)
             loss = train.validation_loss(compute.accelerate(model), validation)
             curve = [{"step": 0, "val_loss": loss}]
         else:
             config = ModelConfig(vocab=vocab, **chosen["model"])
+            data.check_fits([*said, *correct], config.context, args.corpus)
             model = MiniGPT(config, seeds.generator(options["seed"], "base", "init"))
             curve = train.pretrain(
                 compute.accelerate(model),

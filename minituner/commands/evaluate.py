@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write what the model in `--base`, with the adapter if given, makes of each sentence."""
-    from minituner import compute, evaluate
+    from minituner import compute, data, evaluate
     from minituner.checkpoints.adapters import load_adapter
     from minituner.checkpoints.models import load_model
     from minituner.corpus import subsets
@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> None:
         load_adapter(args.adapter, model, args.base)
     score = compute.accelerate(model.eval()).score
     rows = subsets.read_held_out(args.irregular, args.control)
+    rivals = [row["prompt"] + rival for row in rows for rival in row["alternatives"]]
+    data.check_fits([*rivals, *(row["text"] for row in rows)], model.config.context, args.irregular)
     columns = [c for c in subsets.SCHEMA.names if c not in ("text", "prompt", "alternatives")]
     results = [
         {"run": args.out.stem} | {column: row[column] for column in columns} | scores

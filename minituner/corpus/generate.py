@@ -19,9 +19,7 @@ from minituner.corpus.verbs import PERSONS, TENSES, Verb, alternatives
 from minituner.foundation.errors import UserError
 from minituner.foundation.seeds import uniform
 
-MAX_LENGTH = 60  # characters; with its two line ends a sentence fits a context of 64
 MAX_SENTENCES = 2_000_000  # some 1 GB while they are made
-MAX_SYMBOLS = 60  # different characters; the model's vocabulary holds at most 64
 
 STRINGS = (
     "id text verb_lemma tense person english_regularity label mis_conjugation_type "
@@ -49,8 +47,8 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
         templates: see `read_templates`.
 
     Raises:
-        UserError: if the probabilities of one cell's mistakes sum to more than 1, a sentence is
-            too long or there are too many different characters.
+        UserError: if the probabilities of one cell's mistakes sum to more than 1, or there are too
+            many sentences.
     """
     total = sum(
         len(templates.subjects[person]) * len(templates.objects[lemma]) * len(times)
@@ -64,7 +62,7 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
             f"or times, for at most {MAX_SENTENCES}"
         )
     # A cell at a time: as Arrow's columns a sentence takes a tenth of what its dict takes.
-    cells, symbols = [], set()
+    cells = []
     for verb, tense, person in itertools.product(verbs.values(), TENSES, PERSONS):
         wrong = alternatives(verb, tense, person)
         _check_noise(wrong, settings["noise"], verb, tense)
@@ -77,8 +75,6 @@ def generate(settings: dict[str, Any], verbs: dict[str, Verb], templates: Templa
             )
         ]
         cells.append(pa.Table.from_pylist(rows, SCHEMA))
-        symbols |= symbols_of(rows)
-    check_symbols(symbols, settings["templates"])
     return _with_splits(pa.concat_tables(cells).combine_chunks(), settings)
 
 
@@ -108,23 +104,6 @@ def _with_splits(table: pa.Table, settings: dict[str, Any]) -> pa.Table:
     return table
 
 
-def symbols_of(rows: list[dict[str, Any]]) -> set[str]:
-    """The characters that a model has to know to write these sentences, spoilt or not."""
-    return set().union(*(row["text"] + row["correct_text"] for row in rows))
-
-
-def check_symbols(symbols: set[str], source: Path | str) -> None:
-    """Refuse characters that a vocabulary of 64 cannot hold.
-
-    Raises:
-        UserError: naming the file and how many characters there are.
-    """
-    if len(symbols) > MAX_SYMBOLS:
-        raise UserError(
-            f"{source}: text: {len(symbols)} different characters; use at most {MAX_SYMBOLS}"
-        )
-
-
 def _sentence(
     verb: Verb,
     tense: str,
@@ -141,12 +120,6 @@ def _sentence(
     correct = verb.form(tense, person)
     mistake = spoil(wrong, settings["noise"], uniform(seed, "noise", name))
     form = wrong[mistake] if mistake else correct
-    longest = f"{prompt}{max([correct, *wrong.values()], key=len)}{behind}"
-    if len(longest) > MAX_LENGTH:
-        raise UserError(
-            f"{settings['templates']}: text: {longest!r} has {len(longest)} characters; "
-            f"shorten its parts to {MAX_LENGTH} in all"
-        )
     return {
         "id": name,
         "text": f"{prompt}{form}{behind}",
@@ -191,11 +164,10 @@ def from_sentences(settings: dict[str, Any], file: Path) -> pa.Table:
         file: see `own_sentences.read`.
 
     Raises:
-        UserError: see `own_sentences.read` and `check_symbols`.
+        UserError: see `own_sentences.read` and `own_sentences.split`.
     """
-    rows = own_sentences.read(file, MAX_LENGTH)
+    rows = own_sentences.read(file)
     own_sentences.split(rows, file, settings["seed"], settings["splits"])
-    check_symbols(symbols_of(rows), file)
     return pa.Table.from_pylist(rows, SCHEMA.append(ALTERNATIVES))
 
 

@@ -3,13 +3,14 @@
 The columns are described in docs/own_corpus.md; data/corpus.parquet itself is such a file.
 """
 
+import functools
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from minituner.corpus.rows import (
+    UNJOINED,
     Fault,
-    clean,
     csv_rows,
     header_check,
     jsonl_rows,
@@ -29,33 +30,35 @@ OPTIONAL = (
 )  # fmt: skip
 KNOWN = {"tense": TENSES, "english_regularity": REGULARITIES, "split": SPLITS, "label": LABELS}
 READERS = {
-    ".csv": lambda path, check: csv_rows(path, check, trim=False),
+    ".csv": functools.partial(csv_rows, trim=False),
+    ".tsv": functools.partial(csv_rows, trim=False),
     ".jsonl": jsonl_rows,
+    ".json": jsonl_rows,
     ".parquet": parquet_rows,
 }
 Row = dict[str, Any]
 
 
-def read(path: Path, longest: int) -> list[Row]:
+def read(path: Path) -> list[Row]:
     """The sentences of a file as rows of the corpus; `split` is None where the file has none.
 
     Args:
-        path: its ending says what it is: .csv, .jsonl or .parquet.
-        longest: how many characters a sentence may have.
+        path: its ending says what it is, one of `READERS`; text may be packed, as .csv.gz.
 
     Raises:
         UserError: naming file, row and column of the first fault.
     """
-    if path.suffix not in READERS:
+    kind = Path(path.name.removesuffix(".gz")).suffix
+    if kind not in READERS:
         raise UserError(f"{path}: unknown kind of file; name one in {', '.join(READERS)}")
     seen: dict[str, dict[str, Any]] = {"id": {}, "english_regularity": {}}
     rivals: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     rows, rivals_given = [], []
-    for raw, fault in READERS[path.suffix](path, header_check(REQUIRED, OPTIONAL)):
+    for raw, fault in READERS[kind](path, header_check(REQUIRED, OPTIONAL)):
         row = {column: _text(raw.get(column), column, fault) for column in (*REQUIRED, *OPTIONAL)
                if column not in ("alternatives", "seed")}  # fmt: skip
         rivals_given.append(_alternatives(raw.get("alternatives"), row, fault))
-        _complete(row, longest, fault)
+        _complete(row, fault)
         number = seen["id"].setdefault(row["id"], fault.row)
         if number != fault.row:
             raise fault("id", f"{shown(row['id'])!r} is row {number}'s", "drop one or name both")
@@ -106,13 +109,15 @@ def split(rows: list[Row], path: Path, seed: int, splits: dict[str, float]) -> N
 
 
 def _shared(row: Row) -> list[tuple[str, str]]:
-    """What must not be in two splits; texts that differ in case or blanks alone are the same."""
-    text, prompt = (" ".join(row[name].casefold().split()) for name in ("text", "prompt"))
+    """What must not be in two splits; texts that look the same, but for case and blanks, are."""
+    text, prompt = (
+        " ".join(row[name].casefold().translate(UNJOINED).split()) for name in ("text", "prompt")
+    )
     keys = [("text", text), ("prompt", prompt), ("frame", row["frame"])]
     return keys + [("pair", row["pair"])] if row["pair"] else keys
 
 
-def _complete(row: Row, longest: int, fault: Fault) -> None:
+def _complete(row: Row, fault: Fault) -> None:
     """Check a row's columns against each other and fill those that follow from others."""
     for column in REQUIRED:
         if not row[column]:
@@ -145,8 +150,6 @@ def _complete(row: Row, longest: int, fault: Fault) -> None:
         row["person"] = ""
     if row["id"] is None:
         row["id"] = f"{row['verb_lemma']}|{row['tense']}|{row['frame']}"
-    if max(len(text), len(correct)) > longest:
-        raise fault("text", f"{max(len(text), len(correct))} characters", f"use at most {longest}")
 
 
 def _alternatives(value: Any, row: Row, fault: Fault) -> list[str] | None:
@@ -170,7 +173,7 @@ def _text(value: Any, column: str, fault: Fault) -> str | None:
         return None
     if not isinstance(value, str):
         raise fault(column, f"{shown(str(value))!r} is no text", "write it as text")
-    return clean(value, column, fault)
+    return value
 
 
 def _cell(row: Row) -> tuple[str, str, str]:

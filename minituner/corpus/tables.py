@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minituner.corpus import english
-from minituner.corpus.rows import Fault, csv_rows, header_check
+from minituner.corpus.rows import UNJOINED, Fault, csv_rows, header_check
 from minituner.corpus.verbs import PASTS, PERSONS, TENSES, Forms, Verb
 from minituner.foundation.errors import UserError
 
@@ -202,7 +202,8 @@ def _word(column: str, form: str, fault: Fault) -> str:
     if not form:
         raise fault(column, "empty form", "write the form")
     words = re.split("['’ -]", form)
-    letters = all(words) and all(unicodedata.category(c)[0] in "LM" for c in "".join(words))
+    characters = "".join(words).translate(UNJOINED)
+    letters = all(words) and all(unicodedata.category(c)[0] in "LM" for c in characters)
     if form != form.lower() or not letters:
         raise fault(column, f"{form!r} is not in lower-case letters", "write it like 'go'")
     return form

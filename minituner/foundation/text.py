@@ -4,7 +4,9 @@ Standard library only: the Snakefile reads the settings on each start.
 """
 
 import argparse
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ LIMIT = 16 << 20  # bytes
 
 
 def read_text(path: Path | str, missing: str, encoding: str = "utf-8") -> str:
-    """The text of a file.
+    """The text of a file, its line ends as Unix writes them; one named `.gz` is unpacked.
 
     Args:
         path: of the file.
@@ -23,20 +25,27 @@ def read_text(path: Path | str, missing: str, encoding: str = "utf-8") -> str:
 
     Raises:
         UserError: if it is missing, no regular file (a pipe would be waited for), larger than
-            `LIMIT` or not text.
+            `LIMIT` (unpacked), damaged or not text.
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
+        path.stat()
         if not path.is_file():
             raise UserError(f"{path}: not a regular file; {missing}")
-        if size > LIMIT:
-            raise UserError(f"{path}: {size} bytes, more than {LIMIT}; is it the right file?")
-        return path.read_text(encoding=encoding)
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            content = file.read(LIMIT + 1)
+        if len(content) > LIMIT:
+            raise UserError(
+                f"{path}: more than {LIMIT >> 20} MiB of text; is it the right file? A corpus that "
+                "large is read from .parquet"
+            )
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; {missing}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); compress it again") from None
     except ValueError:
         raise UserError(f"{str(path)!r}: no file can have that name; {missing}") from None
 

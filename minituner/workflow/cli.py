@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -38,7 +39,7 @@ def command(name: str) -> ModuleType:
 
 def help_of(name: str) -> str:
     """A subcommand's help: the first sentence of its file, as help is written."""
-    text = command(name).__doc__.partition("\n")[0].rstrip(".")
+    text = (command(name).__doc__ or name).partition("\n")[0].rstrip(".")  # none by python -OO
     return text[0].lower() + text[1:]
 
 
@@ -105,6 +106,23 @@ def _beside_what_it_reads(module: ModuleType) -> Callable[[argparse.Namespace], 
     return run
 
 
+def check_checkout() -> None:
+    """Refuse to work in a checkout by the code of another, which share one environment.
+
+    Raises:
+        UserError: naming both.
+    """
+    own = COMMANDS.parents[1]
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "minituner" / "workflow" / "cli.py").is_file():
+            if not folder.samefile(own):
+                raise UserError(
+                    f"{folder}: this command runs the code of another checkout, {own}; run "
+                    "`python -m minituner`, or `pip install -e .` for a command of this one"
+                )
+            return
+
+
 class _Both:
     """A stream whose text goes to two."""
 
@@ -148,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     without a word once the temporary files are removed.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: not every terminal has a …
     args = build_parser(argv[0] if argv else None).parse_args(argv)
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -162,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     """Run the subcommand; what goes wrong becomes one line and a status."""
     try:
+        check_checkout()
         with traced() as trace:
             args.run(args)
         provenance.record(args, trace)

@@ -18,32 +18,11 @@ from typing import Any
 import yaml
 
 from minituner.foundation.errors import UserError
-from minituner.foundation.text import parse_json, read_text
+from minituner.workflow.reading import read
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "params.schema.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain YAML, except that a key given twice is an error and not the last one's win.
-
-    Aliases are errors too: a few of them, one inside the other, stand for more than memory holds.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            place = f"line {event.start_mark.line + 1}: *{event.anchor}"
-            raise UserError(f"{place}: an alias; write the value out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise UserError(f"line {key.start_mark.line + 1}: {name}: given twice; keep one")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+PLAIN = {"number": "0.001", "integer": "1000", "boolean": "true"}
+COMBINED = "settings"  # what Snakemake made of params.yaml, --configfile and --config
 
 
 def load(source: str | Path, *sections: str) -> dict[str, Any]:
@@ -57,7 +36,7 @@ def load(source: str | Path, *sections: str) -> dict[str, Any]:
     Raises:
         UserError: if the source cannot be read, a section is missing or a value is not valid.
     """
-    config, name = _read(source)
+    config, name = read(source)
     if not sections:
         validate(config, name)
         return config
@@ -97,33 +76,6 @@ def validate(config: Any, source: str = "params.yaml") -> None:
     _check_schema(config, _schema(), source)
     for field, problem, remedy in _conflicts(config):
         raise UserError(f"{source}: {field}: {problem}; {remedy}")
-
-
-def _read(source: str | Path) -> tuple[Any, str]:
-    text, name = str(source), str(source)
-    if text.lstrip().startswith("{"):
-        name = "--settings"
-        try:
-            return parse_json(text), name
-        except ValueError as error:
-            raise UserError(f"{name}: not valid JSON ({error}); quote it as one argument") from None
-    text = read_text(source, "run in the project's folder")
-    try:
-        config = yaml.load(text, _Loader)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UserError(f"{name}: {place}not valid YAML ({problem}); mend that line") from None
-    except RecursionError:
-        raise UserError(f"{name}: not valid YAML (nested too deeply); flatten it") from None
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        # What PyYAML's own constructors let out, of dates such as 2020-13-45 for instance.
-        problem = " ".join(str(error).split())
-        raise UserError(f"{name}: not valid YAML ({problem}); mend that value") from None
-    return config, name
 
 
 def _mapping(value: Any, field: str, source: str) -> dict:
@@ -193,6 +145,8 @@ def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
             )
         problem, remedy = _explain(error.validator, error.validator_value, value)
         remedy = error.schema.get("description", remedy)
+        if source == COMBINED and (value in ("null", "true", "false") or "is text" in problem):
+            remedy = "give it in a file by --configfile, since all inside {} of --config is text"
         raise UserError(f"{source}: {field}: {_show(value)} {problem}; {remedy}")
 
 
@@ -200,8 +154,8 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
     """What is wrong and what to do, for a violated keyword of the schema."""
     if keyword == "type":
         kinds = " or ".join([bound] if isinstance(bound, str) else bound)
-        if isinstance(value, str) and {"number", "integer"} & {bound}:
-            return f"is text, not of type {kinds}", "write a plain number such as 0.001"
+        if isinstance(value, str) and bound in PLAIN:
+            return f"is text, not of type {kinds}", f"write it plainly, such as {PLAIN[bound]}"
         return f"is not of type {kinds}", f"give a value of type {kinds}"
     if keyword in ("minimum", "exclusiveMinimum"):
         return "is too small", f"use {'at least' if keyword == 'minimum' else 'more than'} {bound}"
@@ -222,10 +176,13 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
 
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot say: field, problem, remedy."""
+    # Where `dvc exp run --temp` works lies only what git knows.
+    copied = ".dvc" in Path.cwd().parts
     for key in ["file"] if config["corpus"]["file"] else ["verbs", "templates"]:
         path = config["corpus"][key]
         if not os.path.isfile(path):
-            yield f"corpus.{key}", f"no such file: {path}", "name an existing file"
+            remedy = f"add `--copy-paths {path}`" if copied else "name an existing file"
+            yield f"corpus.{key}", f"no such file: {path}", remedy
     splits = config["corpus"]["splits"]
     if abs(sum(splits.values()) - 1) > 1e-9:
         yield "corpus.splits", f"sum to {sum(splits.values()):g}", "make them sum to 1"
@@ -258,7 +215,9 @@ def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield (
                 "base.checkpoint",
                 f"no such file: {Path(checkpoint) / file}",
-                "name a folder that holds model.safetensors and config.json, or null",
+                f"add `--copy-paths {checkpoint}`"
+                if copied
+                else "name a folder that holds model.safetensors and config.json, or null",
             )
 
 

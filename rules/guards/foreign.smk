@@ -1,13 +1,17 @@
-"""Stop if another program put results in place, for Snakemake could not tell whether they are stale.
+"""Stop if files were put in place behind Snakemake's back, for it could not tell what is stale.
 
 `dvc pull`, `dvc checkout` and DVC's run cache replace outputs without a word to Snakemake, which
 knows an output only by the record it kept when it made it. It would then trust a result of other
 settings, or run again what is current. The record holds the output's time of change, to the
-nanosecond, so a replaced file shows.
+nanosecond, so a replaced file shows. An input that `cp -p`, tar or rsync replaced by one of an older
+date looks unchanged to it: the record holds its checksum.
 """
 
 import base64
+import functools
 import time
+
+from minituner.foundation import storage
 
 # Small enough to be read in git, which replaces them on checkout: what they are made of is checked.
 IN_GIT = {
@@ -20,12 +24,12 @@ IN_GIT = {
 }
 
 
-def endtime(record):
-    """The time of change that Snakemake recorded; None in a record cut short by a power loss."""
+def recorded(record):
+    """What Snakemake recorded of an output; nothing in a record cut short by a power loss."""
     try:
-        return json.loads(record.read_text())["endtime"]
-    except (ValueError, KeyError):
-        return None
+        return json.loads(record.read_text())
+    except ValueError:
+        return {}
 
 
 def foreign_outputs():
@@ -37,13 +41,25 @@ def foreign_outputs():
             continue
         record = kept / "metadata" / name
         if record.exists():
-            unchanged = endtime(record) == path.stat().st_mtime
+            unchanged = recorded(record).get("endtime") == path.stat().st_mtime
         else:
             unchanged = not any(
                 output.match(str(path)) for rule in workflow.rules for output in rule.output
             )
         if not unchanged:
             yield path
+
+
+def replaced_inputs():
+    """Inputs that came after what was made of them, yet have an older date and other content."""
+    state = functools.cache(lambda path: path.stat() if path.is_file() else None)
+    content = functools.cache(lambda path: f"sha256:{storage.sha256(path)}")
+    for record in map(recorded, Path(".snakemake/metadata").glob("*")):
+        made = record.get("endtime") or 0
+        for name, checksum in (record.get("input_checksums") or {}).items():
+            now = state(Path(name))
+            if now and now.st_mtime <= made < now.st_ctime and content(Path(name)) != checksum:
+                yield name
 
 
 # Not for the processes of single jobs, nor for DVC, which compares a stage's inputs by content and
@@ -69,4 +85,9 @@ if workflow.is_main_process and not UNGUARDED and not LOCKED:
             f"minituner: error: {foreign[0]}{others}: changed by another program (dvc pull or"
             " checkout?); run `make sync` to check and adopt what DVC put here, or delete it and"
             f" make it again with `snakemake {foreign[0]}`, or all with `snakemake --forceall all`"
+        )
+    for name in replaced_inputs():
+        sys.exit(
+            f"minituner: error: {name}: replaced by a file of an older date, which Snakemake takes for"
+            f" unchanged; run `touch {name}` and then the same again"
         )

@@ -13,7 +13,6 @@ import pytest
 from minituner.foundation import storage
 from tests.cluster.runs import Run
 from tests.cluster.services import Slurm, wait_for
-from tests.support.reliability import saw, seen  # noqa: F401
 from tests.support.tiny_project import ROOT, finished  # noqa: F401
 
 BASE = "results/base/model.safetensors"
@@ -53,10 +52,9 @@ def start(slurm, tmp_path_factory):
     """Sets a run going."""
     begun = []
 
-    def run(name, *arguments):
-        begun.append(
-            Run(slurm, EXTRAS["slurm"], tmp_path_factory.mktemp(name) / "project", *arguments)
-        )
+    def run(name, *arguments, busy=False):
+        root = tmp_path_factory.mktemp(name) / "project"
+        begun.append(Run(slurm, EXTRAS["slurm"], root, *arguments, busy=busy))
         return begun[-1]
 
     yield run
@@ -66,8 +64,8 @@ def start(slurm, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def whole(start):
-    """The whole workflow, under way."""
-    return start("whole", "all")
+    """The whole workflow, under way; its first `sbatch` is refused."""
+    return start("whole", "all", busy=True)
 
 
 @pytest.fixture(scope="session")

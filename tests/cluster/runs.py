@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.tiny_project import ROOT, Project, project_files
+from tests.support.tiny_project import BIN, ROOT, Project, project_files
 
 PROFILE = ["snakemake", "--profile", "profiles/slurm"]
 # Impatient, because everything is near.
@@ -15,16 +15,35 @@ FAST = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-sta
 FAST += ["--latency-wait", "5", "--slurm-keep-successful-logs"]
 
 
-class Run:
-    """A fresh tiny project whose jobs are on their way through Slurm."""
+def refuse_once(folder, program):
+    """Put into a folder a program that fails at its first call, as one whose server is busy."""
+    folder.mkdir()
+    script = folder / program
+    script.write_text(
+        f'#!/bin/sh\nmkdir "$0.refused" 2> /dev/null || exec {shutil.which(program)} "$@"\n'
+        f"echo {program}: error: Socket timed out on send/recv operation >&2\nexit 1\n"
+    )
+    script.chmod(0o755)
 
-    def __init__(self, slurm, packages, root, *arguments):
+
+class Run:
+    """A fresh tiny project whose jobs are on their way through Slurm.
+
+    Where it is `busy`, Slurm refuses the first of them.
+    """
+
+    def __init__(self, slurm, packages, root, *arguments, busy=False):
         self.slurm = slurm
         self.held = None  # the id of the job that was brought to a halt
         for name in project_files():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
         extra = slurm.environment | {"PYTHONPATH": str(packages)}
+        if busy:
+            refuse_once(root.parent / "bin", "sbatch")
+            extra["PATH"] = os.pathsep.join(
+                map(str, (root.parent / "bin", BIN, os.environ["PATH"]))
+            )
         self.project = Project(root, extra=extra)
         self.project.make_tiny()
         self.log = root.parent / "log"

@@ -17,6 +17,8 @@ def test_the_whole_workflow_on_slurm_makes_the_same_bytes(whole, finished, saw):
     assert set(jobs) == {record["rule"] for record in records(whole.project)}
     assert len(set().union(*(jobs[rule] for rule in ("train", "train_full", "qlora")))) == 1
     saw("none", "`snakemake --profile profiles/slurm all`", "the same bytes as without Slurm")
+    assert (whole.project.root.parent / "bin" / "sbatch.refused").is_dir()
+    saw("`sbatch` fails", "once, the controller being busy", "tried again; the same bytes")
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ BUS = "object,by bus,,,go\n"  # row 89
         (change(TEMPLATES, SHE, "subject,she,4sg,,\n"), "row 9: person: ", "unknown '4sg'"),
         (change(TEMPLATES, SHE, "subject,she,,,\n"), "row 9: person: ", "unknown ''"),
         (change(TEMPLATES, SHE, "subject,,3sg,,\n"), "row 9: text: ", "empty"),
-        (change(TEMPLATES, SHE, "subject,sh\u200be,3sg,,\n"), "row 9: text: ", "unprintable"),
+        (change(TEMPLATES, SHE, "subject,sh\u180ee,3sg,,\n"), "row 9: text: ", "unprintable"),
         (TEMPLATES + "auxiliary,can,,infinitive,\n", "row 190: text: ", "second auxiliary"),
         (TEMPLATES + "auxiliary,can,4sg,infinitive,\n", "row 190: person: ", "unknown '4sg'"),
         (TEMPLATES + "auxiliary,can,1sg,,\n", "row 190: tense: ", "unknown ''"),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reliability import saw, seen  # noqa: F401
 from tests.support.tiny_project import BIN
 
 

@@ -8,8 +8,9 @@ from tests.support.tiny_project import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 FUZZED = ROOT / "tests" / "fuzz"
+BROUGHT = "brought"
 SUITES = {
-    # folder in tests: (heading, what its cases have in common)
+    # folder in tests, or the tests that use `tried`: (heading, what its cases have in common)
     "faults": (
         "Faults injected",
         [
@@ -24,7 +25,15 @@ SUITES = {
             "on an sshd and a WebDAV server, all started on one machine by `make cluster`.",
         ],
     ),
+    BROUGHT: (
+        "What people bring with them",
+        [
+            "Kinds of corpora, numbers, shells and habits that went wrong in other projects, as",
+            "public reports say; each is tried here by a test of the room that it concerns.",
+        ],
+    ),
 }
+COLUMNS = {BROUGHT: "| kind | known from | outcome |"}  # of the others: fault, where, outcome
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +47,41 @@ def seen(request):
         PAGE.write_text(markdown(tables, read_counts()), encoding="utf-8")
 
 
-@pytest.fixture
-def saw(request, seen):
-    """Called at the end of a test with what held: the page must say just that, or will."""
-
-    def row(fault, where, outcome):
-        seen.setdefault(request.path.parent.name, []).append((fault, where, outcome))
-        if not request.config.getoption("--page", False):
-            line = f"| {fault} | {where} | {outcome} |"
+def _noting(seen, suite, config):
+    def row(*cells):
+        seen.setdefault(suite, []).append(cells)
+        if not config.getoption("--page", False):
+            line = f"| {' | '.join(cells)} |"
             assert line in PAGE.read_text(encoding="utf-8"), f"{line}: make reliability cluster"
 
     return row
+
+
+@pytest.fixture
+def saw(request, seen):
+    """Called at the end of a test with what held: the page must say just that, or will.
+
+    It takes the fault, where it was injected, and the outcome.
+    """
+    return _noting(seen, request.path.parent.name, request.config)
+
+
+@pytest.fixture
+def tried(request, seen):
+    """The same for kinds of what people bring: the kind, what reports it, and the outcome.
+
+    A report is named as on GitHub, owner/name#number, several apart by blanks; there may be none.
+    """
+    row = _noting(seen, BROUGHT, request.config)
+
+    def tried_row(kind, reports, outcome):
+        links = []
+        for report in reports.split():
+            repository, number = report.split("#")
+            links.append(f"[{report}](https://github.com/{repository}/issues/{number})")
+        row(kind, ", ".join(links) or "no report", outcome)
+
+    return tried_row
 
 
 def markdown(tables, fuzzed):
@@ -67,7 +100,7 @@ def markdown(tables, fuzzed):
     ]
     for suite, (heading, common) in SUITES.items():
         lines += ["", f"## {heading}", "", *common, ""]
-        lines += ["| fault | where | outcome |", "|---|---|---|"]
+        lines += [COLUMNS.get(suite, "| fault | where | outcome |"), "|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in sorted(set(tables[suite]))]
     targets = {way: found["targets"] for way, found in fuzzed.items()}
     cases = {way: sum(t["cases"] for t in each.values()) for way, each in targets.items()}

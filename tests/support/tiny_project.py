@@ -80,9 +80,9 @@ class Project:
         """Run make with the environment that runs the tests instead of a fresh `.venv`."""
         return self.run("make", f"BIN={BIN}", "STAMP=", *arguments, ok=ok)
 
-    def jobs(self):
+    def jobs(self, *options):
         """Rule → number of jobs that `snakemake all` would run now."""
-        out = self.run("snakemake", "--dry-run", "all").stdout
+        out = self.run("snakemake", "--dry-run", "all", *options).stdout
         table = re.findall(r"^(\w+) +(\d+)$", out.partition("Job stats:")[2], re.M)
         return {rule: int(n) for rule, n in table if rule not in ("all", "total")}
 

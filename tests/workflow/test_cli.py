@@ -1,11 +1,14 @@
 """The command line: what it passes on, and how it ends when something goes wrong."""
 
+import ast
+import json
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from minituner.commands import validate
 from minituner.foundation.errors import UserError
@@ -37,6 +40,57 @@ def fails_with(monkeypatch, error, *arguments):
 def test_valid_settings_get_one_line():
     done = run("validate")
     assert (done.returncode, done.stdout, done.stderr) == (0, "params.yaml: valid\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_a_terminal_that_lacks_a_character_is_shown_its_number(encoding, tried):
+    done = run("--help", env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: minituner COMMAND \\u2026\n")
+    tried("a terminal that is not UTF-8", "httpie/cli#1411", "shown the character's number")
+
+
+def test_without_a_locale_the_same_bytes_are_read_and_written(tmp_path, tried):
+    """LC_ALL=C, with what Python does about it turned off: files are UTF-8 all the same."""
+    tables = [str(ROOT / "examples" / "spanish" / f"{name}.csv") for name in ("verbs", "templates")]
+    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["corpus"]
+    given = json.dumps({"corpus": section | {"noise": {}}})
+    command = ["corpus", "--verbs", tables[0], "--templates", tables[1], "--settings", given]
+    bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for name, environment in (("a", {}), ("b", bare)):
+        done = run(*command, "--out", tmp_path / f"{name}.parquet", env=os.environ | environment)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    tried("`LC_ALL=C`", "", "the same bytes")
+
+
+def test_under_python_oo_without_docstrings_and_asserts_all_is_the_same(tried):
+    command = [sys.executable, "-OO", "-m", "minituner"]
+    for arguments in (["validate"], ["validate", "--help"], ["--help"]):
+        done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout
+    for path in (ROOT / "minituner").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), path
+    tried("`python -OO`", "huggingface/transformers#36045", "works")
+
+
+def test_the_code_of_one_checkout_does_not_work_in_another_without_a_word(
+    tmp_path, monkeypatch, capsys, tried
+):
+    """As it is where both share an environment, whose command is that of the one installed last."""
+    other = tmp_path / "other"
+    for folder in (other / "minituner" / "workflow", other / "examples" / "mine"):
+        folder.mkdir(parents=True)
+    (other / "minituner" / "workflow" / "cli.py").touch()
+    for folder in (other, other / "examples" / "mine"):
+        monkeypatch.chdir(folder)
+        assert cli.main(["validate", SETTINGS]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"minituner: error: {other}: ") and f", {ROOT}; run" in said
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["counts", "--shape", "llama-7b", "--rank", "8"]) == 0
+    tried("two checkouts that share an environment", "manavgup/wikimind#66", "refused, both named")
 
 
 def test_the_users_error_is_one_line_and_status_2(monkeypatch, capsys):

@@ -52,6 +52,19 @@ def test_results_of_other_settings_are_not_adopted(clone, store):
     assert "do not belong to these settings" in done.stdout
 
 
+@pytest.mark.parametrize("damage", [lambda content: content[:50], lambda content: b"[]"])
+def test_a_damaged_list_of_a_folders_files_is_not_adopted(clone, store, tmp_path, damage, tried):
+    """DVC itself takes a list that is well-formed, and empties the folder."""
+    shutil.copytree(store, tmp_path / "store")
+    for path in (tmp_path / "store").rglob("*.dir"):
+        path.chmod(0o644)
+        path.write_bytes(damage(path.read_bytes()))
+    done = clone.make("pull", f"REMOTE={tmp_path / 'store'}", ok=False)
+    assert done.returncode != 0 and "minituner: error: the " in done.stdout
+    assert "up to date" not in done.stdout
+    tried("a damaged `.dir` object in a store", "treeverse/dvc#10030", "nothing is adopted")
+
+
 def test_an_empty_store_is_named_with_the_remedy(clone, tmp_path):
     done = clone.make("pull", f"REMOTE={tmp_path / 'nothing'}", ok=False)
     assert done.returncode != 0

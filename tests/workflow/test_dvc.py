@@ -157,3 +157,21 @@ def test_an_experiment_runs_its_stages_and_leaves_both_tools_with_nothing_to_do(
     assert "998" in (project.root / "params.yaml").read_text()
     assert project.jobs() == {}
     assert project.stale_stages() == set()
+
+
+@pytest.mark.long
+def test_sentences_that_git_does_not_know_are_named_in_a_run_that_works_in_a_copy(project, tried):
+    """`--temp` takes along what git knows; the message says what else to give it."""
+    (project.root / "data" / "own" / "mine.csv").write_text("read\n")
+    project.set("corpus", file="data/own/mine.csv")
+
+    def said(*options):
+        done = project.run("dvc", "exp", "run", "--temp", "corpus", *options, ok=False)
+        (line,) = re.findall("^minituner: error: (.*)", done.stdout, re.M)
+        return line
+
+    first = said()
+    assert first.startswith("params.yaml: corpus.file: no such file: data/own/mine.csv; ")
+    assert said(*re.search("add `(.*)`", first)[1].split()).startswith("data/own/mine.csv: row 1: ")
+    report = "treeverse/dvc.org#4044"
+    tried("a file git does not know, in `dvc exp run --temp`", report, "named with the remedy")

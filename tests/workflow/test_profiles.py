@@ -1,8 +1,7 @@
-"""The profiles for clusters against the workflow."""
+"""The profile for clusters against the workflow."""
 
 import re
 
-import pytest
 import yaml
 
 from tests.support.tiny_project import ROOT
@@ -13,10 +12,9 @@ ALONE = {"base", "quantize"}
 GATHER = {"trained", "qlora_trained"}
 
 
-@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
-def test_every_small_rule_has_a_group(name):
+def test_every_small_rule_has_a_group():
     """A rule left out between two of a group would also close a circle that nothing can run."""
-    profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text("utf-8"))
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text("utf-8"))
     rules = {
         rule
         for stage in STAGES.values()

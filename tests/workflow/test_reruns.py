@@ -1,5 +1,7 @@
 """What a change runs again: exactly the jobs and stages that depend on it, never fewer."""
 
+import os
+import re
 import shutil
 
 import pytest
@@ -186,6 +188,72 @@ def test_a_newer_file_with_the_same_content_reruns_nothing(project):
         (project.root / path).touch()
     assert project.jobs() == {}
     assert project.stale_stages() == set()
+
+
+@pytest.mark.parametrize("written", ["1e-3", "1.0e-03", "0.0_01"])
+def test_the_same_number_written_in_another_way_reruns_nothing(project, written):
+    project.edit("params.yaml", "learning_rate: 0.001\n", f"learning_rate: {written}\n")
+    assert project.jobs() == {}
+    assert project.stale_stages() == set()
+
+
+def test_a_number_as_dvc_writes_it_reaches_the_jobs_and_snakemakes_text_is_named(project, tried):
+    """`dvc exp run -S tuning.learning_rate=0.00005` writes 5e-05."""
+    tuned = {"train", "qlora", *ADAPTED}
+    assert set(project.jobs("--config", "tuning={learning_rate: 5e-05}")) == tuned
+    project.edit("params.yaml", "learning_rate: 0.001\n", "learning_rate: 5e-05\n")
+    assert set(project.jobs()) == tuned
+    assert project.stale_stages() == {"train", "qlora", "page"}
+    done = project.run("snakemake", "--dry-run", "--config", 'lora={"alpha": 16}', ok=False)
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1].startswith("minituner: error: settings: lora.alpha: ")
+    assert "--configfile" in done.stdout.splitlines()[-1]
+    (project.root / "mine.yaml").write_text("lora:\n  alpha: 16\n", encoding="utf-8")
+    assert "train" in project.jobs("--configfile", "mine.yaml")
+    reports = "yaml/pyyaml#173 speechbrain/HyperPyYAML#8"
+    tried("small numbers as DVC and Python write them, `5e-05`", reports, "read as numbers")
+    tried(
+        "`--config` with a section in braces", "snakemake/snakemake#963", "points to `--configfile`"
+    )
+
+
+def test_an_input_replaced_by_an_older_file_is_named_with_a_remedy_that_works(project, tried):
+    """As `cp -p`, tar and rsync do it: Snakemake sees an input that is older than its outputs."""
+    verbs = project.root / "data" / "verbs.csv"
+    content, times = verbs.read_bytes(), verbs.stat()
+    verbs.write_bytes(content)
+    os.utime(verbs, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert project.jobs() == {}, "another file, but of the same content"
+    verbs.write_bytes(content[: content[:-1].rindex(b"\n") + 1])
+    os.utime(verbs, ns=(times.st_atime_ns, times.st_mtime_ns))
+    done = project.run("snakemake", "--dry-run", "all", ok=False)
+    said = done.stdout.splitlines()[-1]
+    assert done.returncode != 0 and said.startswith("minituner: error: data/verbs.csv: replaced")
+    remedy = re.search("run `(.*)` and", said)[1]
+    project.run(*remedy.split())
+    assert set(project.jobs()) == ALL_RULES
+    tried("an input replaced by an older file, `cp -p`", "", "named with a remedy that works")
+
+
+def test_outputs_kept_of_a_job_that_failed_between_them_are_made_again(project, tried):
+    """Since each output gets its name once it is whole, the job is run again for the other ones."""
+    made = [project.root / "data" / f"{name}.parquet" for name in ("irregular", "control")]
+    whole = [path.read_bytes() for path in made]
+    made[1].unlink()
+    place, line = (
+        "minituner/commands/subsets.py",
+        "    parquet.write_table(args.control, control)\n",
+    )
+    broken = f"    raise OSError(args)\n{line}"
+    project.edit(place, line, broken)
+    command = ["snakemake", "--keep-incomplete", "data/control.parquet"]
+    assert project.run(*command, ok=False).returncode != 0
+    assert [path.exists() for path in made] == [True, False]
+    project.edit(place, broken, line)
+    assert project.jobs()["subsets"] == 1
+    project.run("snakemake", "data/control.parquet")
+    assert [path.read_bytes() for path in made] == whole and project.jobs() == {}
+    tried("a failing job under `--keep-incomplete`", "snakemake/snakemake#3808", "made again whole")
 
 
 def test_another_seed_only_adds_jobs(project):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minituner.foundation.errors import UserError
-from minituner.workflow import settings
+from minituner.workflow import reading, settings
 from tests.support.tiny_project import ROOT
 
 
@@ -66,7 +66,8 @@ def test_every_setting_is_required_and_no_other_is_known(config):
         ("sweep", "qlora_ranks", [3], "sweep.qlora_ranks[0]: rank 3 is not in sweep.ranks"),
         ("sweep", "seeds", [-1], "sweep.seeds[0]: -1 is too small; use at least 0"),
         ("sweep", "seeds", 3, "sweep.seeds: 3 is not of type array"),
-        ("tuning", "learning_rate", "1e-3", 'tuning.learning_rate: "1e-3" is text, not of type'),
+        ("tuning", "learning_rate", "0,001", "text, not of type number; write it plainly, such as"),
+        ("tuning", "steps", "1 000", "text, not of type integer; write it plainly, such as 1000"),
         ("tuning", "learning_rate", 0, "tuning.learning_rate: 0 is too small; use more than 0"),
         ("lora", "dropout", 1, "lora.dropout: 1 is too large; use less than 1"),
         ("lora", "target_modules", ["q_prj"], "did you mean q_proj?"),
@@ -78,7 +79,7 @@ def test_every_setting_is_required_and_no_other_is_known(config):
         ),
         ("lora", "target_modules", 3, "lora.target_modules: 3 is not of type array"),
         ("nf4", "blocksize", 63, "nf4.blocksize: 63 is not known; choose among 32, 64, 128"),
-        ("nf4", "double_quant", "yes", 'nf4.double_quant: "yes" is not of type boolean'),
+        ("nf4", "double_quant", "yes", 'nf4.double_quant: "yes" is text, not of type boolean'),
         ("model", "n_head", 5, "model.n_head: 5 does not divide model.d_model = 64"),
         ("corpus", "verbs", "data/none.csv", "corpus.verbs: no such file: data/none.csv"),
         ("corpus", "file", "data/own/none.csv", "corpus.file: no such file: data/own/none.csv"),
@@ -92,6 +93,18 @@ def test_a_wrong_value_is_named_with_its_field_and_remedy(config, section, key, 
     config[section][key] = value
     text = message(settings.validate, config)
     assert text.startswith("params.yaml: ") and expected in text and "; " in text
+
+
+def test_in_a_copy_of_what_git_knows_the_remedy_is_to_copy_more(config, tmp_path, monkeypatch):
+    """`dvc exp run --temp` works in such a copy, below .dvc."""
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / ".dvc" / "tmp")
+    config["corpus"]["file"] = "data/own/mine.csv"
+    assert message(settings.validate, config).endswith("; add `--copy-paths data/own/mine.csv`")
+    (tmp_path / ".dvc" / "tmp" / "data" / "own").mkdir(parents=True)
+    (tmp_path / ".dvc" / "tmp" / "data" / "own" / "mine.csv").touch()
+    config["base"]["checkpoint"] = "checkpoints/mine"
+    assert message(settings.validate, config).endswith("; add `--copy-paths checkpoints/mine`")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +122,66 @@ def test_a_broken_file_is_named_with_the_line(tmp_path, text, expected):
     path.write_text(text, encoding="utf-8")
     said = message(settings.load, path)
     assert said.startswith(f"{path}: ") and expected in said
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("5e-05", 5e-05),  # DVC's `exp run -S`, and Python
+        ("1.0e-5", 1e-05),
+        ("1e-3", 0.001),
+        ("2.5E4", 25000.0),
+        (".5e+0", 0.5),
+        ("1_000", 1000),
+        ("1_0e1", 100.0),
+        ("0x10", 16),
+    ],
+)
+def test_a_number_is_read_however_it_is_written(tmp_path, written, number):
+    """Alike in a file, in JSON, and as Snakemake hands it on."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"full:\n  learning_rate: {written}\n", encoding="utf-8")
+    read = settings.load(path, "full")["full"]["learning_rate"]
+    assert read == number and type(read) is type(number)
+    if "e" in written.lower():
+        assert settings.load(f'{{"full": {{"learning_rate": "{written}"}}}}', "full") == {
+            "full": {"learning_rate": number}
+        }
+        assert reading.with_numbers({"a": [written]}) == {"a": [number]}
+
+
+@pytest.mark.parametrize("written", ["010", "1:30", "1:30.5", "00.5", "0_1"])
+def test_a_number_that_yaml_reads_as_another_than_it_looks_is_refused(tmp_path, written, tried):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"full:\n  learning_rate: {written}\n", encoding="utf-8")
+    assert f"line 2: {written}: no plain number; " in message(settings.load, path, "full")
+    reports = "yaml/pyyaml#395 opensanctions/opensanctions#3845"
+    tried("`010` and `1:30`, in YAML 1.1 not what they look", reports, "refused, with the line")
+
+
+@pytest.mark.parametrize("text", ["1e", "e5", "1e5x", "five", "1__0e1", "_1e1", "1,5e3", "1e5\n"])
+def test_other_text_stays_text(text):
+    assert reading.with_numbers(text) is text
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("lora", "alpha", "16"), ("nf4", "double_quant", "true"), ("corpus", "file", "null"),
+     ("sweep", "seeds", ["0"])],
+)  # fmt: skip
+def test_what_snakemakes_command_line_gives_as_text_points_to_a_file(config, section, key, value):
+    config[section][key] = value
+    said = message(settings.validate, config, settings.COMBINED)
+    assert said.startswith(f"settings: {section}.{key}") and "--configfile" in said
+    assert "--configfile" not in message(settings.validate, config)
+
+
+def test_settings_nested_too_deeply_are_one_line_whatever_they_are_written_in(tmp_path):
+    for depth in (200, 400, 800, 100_000):
+        deep = "[" * depth + "]" * depth
+        assert message(settings.load, f'{{"lora": {deep}}}', "lora").startswith("--settings: ")
+        (tmp_path / "p.yaml").write_text(f"lora: {deep}", encoding="utf-8")
+        assert message(settings.load, tmp_path / "p.yaml", "lora")
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path):
