@@ -2,7 +2,7 @@
 
     python docs/labs/01_lora_by_hand.py
 
-Theory: docs/theory/01_sft_and_forgetting.md and 02_parameter_count.md. Takes a few seconds.
+Theory: docs/theory/01-sft-and-forgetting.md and 02-parameter-count.md. Takes a few seconds.
 """
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels

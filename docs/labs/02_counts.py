@@ -2,7 +2,7 @@
 
     python docs/labs/02_counts.py
 
-Theory: docs/theory/02_parameter_count.md and 03_memory_footprint.md. Takes a few seconds.
+Theory: docs/theory/02-parameter-count.md and 03-memory-footprint.md. Takes a few seconds.
 """
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels

@@ -2,7 +2,7 @@
 
     python docs/labs/03_fine_tune.py
 
-Theory: docs/theory/01_sft_and_forgetting.md. Takes half a minute. The experiment proper is
+Theory: docs/theory/01-sft-and-forgetting.md. Takes half a minute. The experiment proper is
 `snakemake all`: more verbs, a larger model, every rank, five seeds, and intervals.
 """
 
