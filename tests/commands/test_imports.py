@@ -31,6 +31,7 @@ ALLOWED = {
     **dict.fromkeys(("quantize", "merge", "step"), {"torch", "numba"}),
     **dict.fromkeys(("memory", "completions", "study", "conjugate", "complete"), MODEL),
     "spectra": MODEL | FIGURES,
+    "check": MODEL | FIGURES,
 }
 
 
