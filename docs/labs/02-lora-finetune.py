@@ -8,8 +8,8 @@
 # **From which theory.** [Fine-tuning and forgetting](../theory/01-sft-and-forgetting.md).
 #
 # **What you will see.** That an adapter of rank 1 repairs most irregular verbs in a hundred
-# steps; that a higher rank buys less forgetting; and that full fine-tuning forgets nearly
-# everything or next to nothing, by the learning rate that it is given.
+# steps; that a higher rank buys less forgetting; and that the learning rate decides whether full
+# fine-tuning forgets far more than LoRA or as little.
 #
 # **How.** Fill one gap after the other, and after each one run `minituner check 02 YOUR_FILE`.
 # The last steps tune the real base, `results/base`, if you have run `make all`, and otherwise a
@@ -159,7 +159,7 @@ def fit(model: MiniGPT, batches: list, rates: list[float]) -> None:
 # of them.
 #
 # Full fine-tuning moves every weight by about the rate in each step, and each layer's moves add
-# up. At the adapters' rate it forgets nearly everything, and whoever compares it with LoRA there
+# up. At the adapters' rate it forgets many times as much, and whoever compares it with LoRA there
 # has measured the rate and not the method. **Give it a rate of its own**, such that its drift
 # stays below 5 %.
 

@@ -3,7 +3,7 @@
 The source of a lab is its worked solution, `docs/labs/solutions/NAME.py` (see percent.py). Made of
 it are, in `docs/labs`, the page `NAME.md`, the file with gaps `NAME.py` and the notebook
 `NAME.ipynb`. With `--run` each solution is run first, and what it prints is kept beside it in
-`NAME.txt`, which the page shows.
+`NAME.txt`, which the page shows. `docs/teaching.md` gets the list of mistakes.
 """
 
 import contextlib
@@ -17,6 +17,8 @@ from minituner.foundation import storage
 from minituner.foundation.text import read_text
 from minituner.labs import percent
 from minituner.labs.checking import FOLDER, NAMES, ROOT
+from minituner.labs.mistakes import MISTAKES
+from minituner.reporting import fill, markdown
 
 
 def made_of(name: str, folder: Path) -> dict[str, str]:
@@ -42,6 +44,16 @@ def made_of(name: str, folder: Path) -> dict[str, str]:
     }
 
 
+def mistakes_list() -> str:
+    """A table a lab: the mistakes' names, and what each means."""
+    lines = []
+    for name in NAMES:
+        rows = [[mistake, says] for mistake, says in MISTAKES[name[:2]].items()]
+        table = markdown.table(["mistake", "what is behind it"], rows, "ll")
+        lines += [f"### [Lab {name[:2]}](labs/{name}.md)", "", *table, ""]
+    return "\n".join(lines)
+
+
 def printed_by(path: Path) -> str:
     """What a lab's file prints, run as a learner runs it, in a folder of its own."""
     said = io.StringIO()
@@ -59,6 +71,7 @@ def make(folder: Path, run: bool = False) -> None:
             storage.write_text(source.with_suffix(".txt"), printed_by(source))
         for file, text in made_of(name, folder).items():
             storage.write_text(folder / file, text)
+    fill.fill_block(folder.parent / "teaching.md", mistakes_list)
 
 
 if __name__ == "__main__":

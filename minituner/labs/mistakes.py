@@ -97,7 +97,7 @@ MISTAKES = {
         "nothing is trained": "no parameter has moved; is optimizer.step() called?",
         "rates not used": "set the optimizer's lr to each step's rate",
         "full fine-tuning at the adapters' rate": "moving every weight at such a rate forgets "
-        "nearly everything, and compares rates instead of methods; give it a tenth",
+        "many times as much, and compares rates instead of methods; give it a tenth",
         "bars missed": "no adapter of the sweep both gains and keeps enough",
         "axes not labelled": "say on each axis what it shows and in which unit",
     },

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from minituner.labs import material, trial
+from minituner.labs import lab_03, material, trial
 from tests.support.tiny_project import ROOT
 
 SOLUTIONS = ROOT / "docs" / "labs" / "solutions"
@@ -17,11 +17,13 @@ def fresh_clone(tmp_path_factory):
     for name in ("params.yaml", "data/verbs.csv", "data/templates.csv"):
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, root / name)
-    caches = (trial.loaded, trial.bars, trial.of_base)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(material, "ROOT", root)
-        for cached in caches:
-            cached.cache_clear()
         yield root
-    for cached in caches:
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_loaded():
+    """What a module of tests has put in place of the base is not there for the next."""
+    for cached in (trial.loaded, trial.of_base, lab_03.trained_lora):
         cached.cache_clear()

@@ -2,13 +2,15 @@
 
 import json
 import re
+import shutil
 
 import nbformat
 import pytest
 
 from minituner.foundation.errors import UserError
 from minituner.labs import checking, percent
-from minituner.labs.__main__ import made_of, make
+from minituner.labs.__main__ import made_of, make, mistakes_list
+from minituner.reporting.fill import BEGIN, END
 from tests.support.tiny_project import ROOT
 
 LABS = ROOT / "docs" / "labs"
@@ -99,11 +101,17 @@ def test_a_page_has_the_checks_steps_in_order_and_each_reads_in_a_heading_of_the
 
 
 def test_making_them_anew_writes_every_file(tmp_path):
-    (tmp_path / "solutions").mkdir()
-    for path in (LABS / "solutions").iterdir():
-        (tmp_path / "solutions" / path.name).write_bytes(path.read_bytes())
-    make(tmp_path)
-    made = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    labs = tmp_path / "labs"
+    shutil.copytree(LABS / "solutions", labs / "solutions")
+    (tmp_path / "teaching.md").write_text(f"{BEGIN}\nold\n{END}\n")
+    make(labs)
+    assert (tmp_path / "teaching.md").read_text() == f"{BEGIN}\n{mistakes_list()}{END}\n"
+    made = {path.name for path in labs.iterdir() if path.is_file()}
     assert made == {
         f"{name}.{ending}" for name in checking.NAMES for ending in ("py", "md", "ipynb")
     }
+
+
+def test_the_page_for_teachers_lists_every_mistake_that_a_check_knows():
+    page = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    assert f"{BEGIN}\n{mistakes_list()}{END}" in page, "run `make labs`"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from minituner.checkpoints.models import load_model
+from minituner.checkpoints.models import load_model, save_model
 from minituner.labs import checking, material
 from minituner.labs.__main__ import printed_by
 from tests.labs.conftest import SOLUTIONS
@@ -42,11 +42,17 @@ def test_the_small_base_is_kept_and_trained_no_second_time(base, fresh_clone, ca
     assert all((tensor == kept[name]).all() for name, tensor in again.state_dict().items())
 
 
-def test_where_the_experiment_was_run_its_own_base_and_sentences_are_taken(finished, monkeypatch):
-    monkeypatch.setattr(material, "ROOT", finished.root)
-    base, tuned, irregular, control = material.load()
-    kept = load_model(finished.root / "results" / "base").state_dict()
+def test_where_the_experiment_was_run_its_own_base_and_sentences_are_taken(
+    tmp_path, monkeypatch, model, irregular, control
+):
+    save_model(tmp_path / "results" / "base", model)
+    (tmp_path / "data").mkdir()
+    for path in (irregular, control):
+        path.rename(tmp_path / "data" / path.name)
+    monkeypatch.setattr(material, "ROOT", tmp_path)
+    base, *rows = material.load()
+    kept = model.state_dict()
     assert all((tensor == kept[name]).all() for name, tensor in base.state_dict().items())
-    for rows in (tuned, irregular, control):
-        assert rows and all(row["text"].startswith(row["prompt"] + row["form"]) for row in rows)
-    assert not {r["prompt"] for r in tuned} & {r["prompt"] for r in irregular}
+    lemmas = [{row["verb_lemma"] for row in part} for part in rows]
+    assert all(lemmas) and not lemmas[2] & (lemmas[0] | lemmas[1])
+    assert all(r["text"].startswith(r["prompt"] + r["form"]) for part in rows for r in part)
