@@ -3,7 +3,7 @@
 EXAMPLE ?= examples/spanish
 
 .DEFAULT_GOAL := help
-.PHONY: help all example test lint reproduce record push pull sync remote deps clean versioned
+.PHONY: help all example test lint labs reproduce record push pull sync remote deps clean versioned
 
 include requirements/install.mk
 -include tests/Makefile
@@ -33,6 +33,9 @@ lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
 	@$(ENV) lint-imports --no-logo
 	@$(ENV) snakefmt --check Snakefile rules
 	@$(ENV) snakemake --lint
+
+labs: $(STAMP) ## run the labs' solutions and make pages, files with gaps and notebooks of them
+	@$(ENV) python -m minituner.labs --run
 
 reproduce: versioned $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
 	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"

@@ -186,7 +186,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         "The jobs' CPU time is the kernel's count for Snakemake and all below it, less Snakemake's "
         "own: the samples in Snakemake's benchmark files miss the end of each job. "
         "Memory is the largest resident of any one process; of a step, the bytes by formula "
-        "(docs/theory/03_memory_footprint.md). A step's seconds are CPU time, on 8 × 48 symbols.",
+        "(docs/theory/03-memory-footprint.md). A step's seconds are CPU time, on 8 × 48 symbols.",
     ]
     return "\n".join(lines) + "\n"
 

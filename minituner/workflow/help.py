@@ -9,6 +9,7 @@ INTRODUCTION = (
 )
 GROUPS = {
     "Ask the models": ("conjugate", "complete", "compare"),
+    "Work through the course": ("check",),
     "Look things up and use what was made": (
         *("counts", "merge", "provenance", "validate", "completion"),
     ),

@@ -30,7 +30,7 @@ ALLOWED = {
     **dict.fromkeys(("base", "train", "evaluate", "agreement"), MODEL),
     **dict.fromkeys(("quantize", "merge", "step"), {"torch", "numba"}),
     **dict.fromkeys(("memory", "completions", "study", "conjugate", "complete"), MODEL),
-    **dict.fromkeys(("calibration", "spectra"), MODEL | FIGURES),
+    **dict.fromkeys(("calibration", "spectra", "check"), MODEL | FIGURES),
 }
 
 

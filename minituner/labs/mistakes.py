@@ -1,0 +1,135 @@
+"""What learners get wrong, by name, and what each mistake means; in `docs/teaching.md` as well."""
+
+MISTAKES = {
+    "00": {
+        "base not frozen": "a parameter of the base asks for a gradient, so training would change "
+        "W too; call base.requires_grad_(False)",
+        "no parameter": "lora_A or lora_B is no nn.Parameter, so no optimizer would find it",
+        "A and B swapped": "A has r rows, (r, in), and B r columns, (out, r), and x meets A first",
+        "A transposed": "lora_A has the shape (in, r); it must be (r, in), as F.linear wants it",
+        "A zero": "A and B are both zero, so both gradients are zero and nothing is ever learnt",
+        "B random": "lora_B must start at zero, or a fresh layer changes what the model says",
+        "alpha without 1/r": "the update is scaled by α; it must be α/r",
+        "r over alpha": "the update is scaled by r/α; it must be α/r",
+        "no scaling": "B A is added as it is; multiply it by α/r",
+        "scaling applied twice": "the update is scaled by (α/r)²; multiply by α/r once",
+        "base left out": "the output is the update alone; add what the base gives",
+        "bias left out": "the base's bias is missing; call self.base(x)",
+        "gradient without scaling": "the factor α/r is missing; it is part of y and so of its "
+        "gradients",
+        "gradients in the wrong order": "return ∂L/∂A first and then ∂L/∂B",
+        "gradient averaged over rows": "add the rows' gradients up; G holds any 1/N already",
+        "merge adds twice": "after merge_ the layer gives W x + 2 ΔW x: the weight holds the "
+        "update, and forward adds it again",
+        "merge without scaling": "the weight got B A and not (α/r) B A",
+        "update lost by merging": "after merge_ the layer gives W x: forward leaves the update "
+        "out, but the weight has not got it",
+        "merging twice adds twice": "a second call of merge_ added the update again; remember that "
+        "it is in",
+    },
+    "01": {
+        "biases forgotten": "fc1 and fc2 have a bias each, of f and of d numbers",
+        "head counted twice": "the head is the embedding of the symbols, the same tensor; count it "
+        "once",
+        "positions forgotten": "each of the `context` positions has an embedding of d numbers",
+        "norms forgotten": "each block has two LayerNorms, each with a weight and a bias of d "
+        "numbers",
+        "norms without bias": "a LayerNorm has a weight and a bias, 2 d numbers",
+        "last norm forgotten": "there is one more LayerNorm behind the last block",
+        "one block only": "multiply by n_layer: every block has its own",
+        "in times out": "B A is never stored: A has r · in numbers and B r · out, so r (in + out)",
+        "MLP as narrow as attention": "fc1 goes from d to f and fc2 back, so d + f and not 2 d",
+        "A alone": "B has numbers as well: r (in + out), and not r · in",
+        "scales forgotten": "each block of 64 has its absmax, 4 bytes",
+        "a byte a code": "two codes share a byte",
+        "last block forgotten": "round up: a shorter last block has an absmax too, and an odd code "
+        "takes half a byte",
+        "scales in 16 bits": "absmax is a float32, 4 bytes",
+        "numbers and not bytes": "a float32 has 4 bytes; multiply",
+        "optimizer for frozen weights": "AdamW keeps moments of what is trained, of nothing else",
+        "gradients for frozen weights": "a frozen weight gets no gradient",
+        "one moment": "AdamW keeps two moments for each trained number, 8 bytes",
+        "adapter's weights forgotten": "A and B are weights in memory, too",
+        "everything in 4 bits": "embeddings, norms and biases stay in float32; only the Linears' "
+        "weights are quantized",
+        "adapter in 4 bits": "A and B are trained, and stay in float32",
+        "nothing in 4 bits": "QLoRA holds the weights of the blocks' Linears in NF4",
+        "frozen layer keeps its input": "a frozen weight's gradient is never computed, so nothing "
+        "is kept for it",
+        "A x forgotten": "B's gradient needs A x, r numbers a row",
+        "output kept": "no gradient of this layer reads its output",
+        "buffers forgotten": "the codes and scales of NF4 are buffers; add model.buffers()",
+        "step counters counted": "leave AdamW's step counters out; take exp_avg and exp_avg_sq",
+    },
+    "02": {
+        "loss over the prompt": "the prompt's targets must be IGNORE; the form alone is taught",
+        "mask one too early": "the last symbol of the prompt is a target; begin with the form's "
+        "first",
+        "mask one too late": "the form's first symbol is no target; the mask is off by one",
+        "closing symbol forgotten": "the character behind the form belongs to it: without it *go* "
+        "is the beginning of *goed*",
+        "targets not shifted": "target t must be the symbol behind ids[t], not ids[t] itself",
+        "padding learnt": "targets behind the end must be IGNORE, not 0",
+        "prompt counted too": "add up the form's symbols alone; the prompt is given",
+        "positions off by one": "the logits at position t are about the symbol at t + 1",
+        "mean and not sum": "add the symbols' log-probabilities up; do not divide by their number",
+        "logits and not log-probabilities": "apply log_softmax over the vocabulary first",
+        "one rival is enough": "the right form must be likelier than every alternative, not than "
+        "one",
+        "mean of the sentences' perplexities": "take one mean over all symbols, then exp: a mean "
+        "of exps lets hard sentences rule",
+        "mean of the sentences' means": "a long sentence has more symbols and must count for more",
+        "no exponential": "a perplexity is exp of the mean, in nats",
+        "end of the sentence forgotten": "the \\n that ends a sentence is a symbol, too, that the "
+        "model predicts",
+        "difference and not ratio": "the drift is a share of the perplexity before tuning: "
+        "after / before − 1",
+        "ratio without the one": "no change is a drift of 0: subtract 1",
+        "upside down": "divide the perplexity after tuning by that before, not the other way round",
+        "base not frozen": "a parameter of the base asks for a gradient; freeze all, then wrap",
+        "adapter frozen": "no parameter asks for a gradient: freeze before wrapping, not after",
+        "wrong Linears": "LoRALinear must stand in place of q_proj and v_proj of each block, and "
+        "of no other",
+        "alpha grows with the rank": "α is the same for every rank; else a sweep over ranks is one "
+        "over rates",
+        "full fine-tuning frozen": "for rank None every parameter is trained",
+        "gradients never cleared": "call optimizer.zero_grad() in each step, or gradients pile up",
+        "nothing is trained": "no parameter has moved; is optimizer.step() called?",
+        "rates not used": "set the optimizer's lr to each step's rate",
+        "full fine-tuning at the adapters' rate": "moving every weight at such a rate forgets "
+        "many times as much, and compares rates instead of methods; give it a tenth",
+        "bars missed": "no adapter of the sweep both gains and keeps enough",
+        "axes not labelled": "say on each axis what it shows and in which unit",
+    },
+    "03": {
+        "maximum without magnitude": "absmax is the largest magnitude, block.abs().max(); the "
+        "largest weight may be a negative one",
+        "weights not divided": "divide by absmax first, so that the quotients lie in −1 … 1",
+        "code below and not nearest": "take the nearest value, not the next one below",
+        "codes off by one": "codes count from 0 to 15, as CODE's places do",
+        "evenly spaced values": "look the nearest value of CODE up; its gaps are not all the same",
+        "absmax forgotten": "multiply the codes' values by absmax",
+        "absmax per row": "each block of 64 has an absmax of its own, wherever a row ends",
+        "one absmax for all": "each block of 64 has an absmax of its own, or one outlier costs all "
+        "weights their precision",
+        "blocks down the columns": "read the weight row by row: weight.reshape(-1, 64)",
+        "a byte a code": "two codes share a byte, so there are half as many bytes as codes",
+        "low half first": "the first code of a pair takes the high half of the byte",
+        "codes not shifted": "shift the first code by 4 bits, first << 4, before the second joins",
+        "bias left out": "the base's bias is missing; keep it as a buffer and add it",
+        "weight not quantized": "the output is the float weight's; make the weight from its codes",
+        "weight transposed": "the weight has out_features rows: its shape is (out, in)",
+        "no gradient passes": "the output does not depend on x for autograd; no_grad or detach "
+        "may stand round the weight, not round x",
+        "float copy kept": "the layer holds a float weight besides its codes and saves nothing; "
+        "make it in forward and drop it",
+        "base not frozen": "only A and B may ask for a gradient",
+        "Linear left in floats": "all six Linears of every block belong in NF4",
+        "buffers forgotten": "the codes and scales of NF4 are buffers; add model.buffers()",
+        "numbers and not bytes": "add up nbytes: a float has 4 bytes, a pair of codes one",
+        "bars missed": "the adapter trained on 4 bits does not both gain and keep enough",
+        "adapter left out": "wrap the quantized model with LoRA; in step 6 copy the numbers of A "
+        "and B as well",
+        "mean without magnitude": "take the mean of the absolute differences, or they cancel",
+    },
+}
