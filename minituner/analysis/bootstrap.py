@@ -4,9 +4,10 @@ What is resampled is what could have been different: whole pairs of subject and 
 were held out and prompts that share one are not independent, and seeds, since a rank is a recipe
 and not one lucky run.
 
-A share near 0 or 1 scatters to one side only, and quantiles of its draws cover too seldom. So its
-interval is Wilson's (1927), of as many independent answers as would scatter like the draws: the
-effective sample size of survey statistics, at most the items there are (Korn & Graubard 1998).
+An interval runs between quantiles of the draws. A share near 0 or 1 scatters to one side only, and
+these cover too seldom. There the interval is Wilson's (1927), of as many independent answers as
+would scatter like the draws: the effective sample size of survey statistics, at most the items there
+are (Korn & Graubard 1998). docs/coverage.md has how often both hold a truth that is known.
 """
 
 import math
@@ -20,6 +21,8 @@ from minituner.analysis.metrics import METRICS
 from minituner.analysis.wording import SHARES
 from minituner.foundation.numerics import weighted_sums
 from minituner.foundation.seeds import generator
+
+NEAR_AN_END = 0.05  # of 0 or 1, where a share's interval is Wilson's
 
 
 def resampled(
@@ -97,11 +100,15 @@ def interval(
 
     Args:
         drawn: the value and its resamples.
-        metric: those in `SHARES` get Wilson's interval, all others the quantiles of the resamples.
+        metric: those in `SHARES` get Wilson's interval near 0 and 1; all else gets quantiles.
         settings: the section `evaluate`.
         items: sentences that the metric is taken over.
     """
-    return wilson(drawn, settings, items) if metric in SHARES else ends(drawn[1:], settings)
+    if metric not in SHARES:
+        return ends(drawn[1:], settings)
+    if min(drawn[0], 1 - drawn[0]) < NEAR_AN_END:
+        return wilson(drawn, settings, items)
+    return ends(drawn[1:].clip(0, 1), settings)
 
 
 def wilson(drawn: np.ndarray, settings: dict[str, Any], items: int) -> tuple[float, float]:
