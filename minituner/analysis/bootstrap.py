@@ -6,8 +6,8 @@ and not one lucky run.
 
 An interval runs between quantiles of the draws. A share near 0 or 1 scatters to one side only, and
 these cover too seldom. There the interval is Wilson's (1927), of as many independent answers as
-would scatter like the draws: the effective sample size of survey statistics, at most the items there
-are (Korn & Graubard 1998). docs/coverage.md has how often both hold a truth that is known.
+would scatter like the draws: the effective sample size of survey statistics, at most the items
+there are (Korn & Graubard 1998). docs/coverage.md has how often both hold a truth that is known.
 """
 
 import math
