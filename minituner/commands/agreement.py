@@ -24,8 +24,7 @@ class Run(NamedTuple):
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--adapters", type=Path, nargs="+", required=True, metavar="PATH")
-    text = "the QLoRA runs' adapters, each of the rank and seed of one of --adapters"
-    parser.add_argument("--trained", type=Path, nargs="*", default=[], metavar="PATH", help=text)
+    parser.add_argument("--trained", type=Path, nargs="*", default=[], metavar="PATH")
 
 
 def pairs(adapters: list[Path], trained: list[Path]) -> Iterator[tuple[str, Run, Run]]:

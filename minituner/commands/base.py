@@ -17,8 +17,7 @@ PATHS = ("corpus", "out")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    text = "that compute a batch's shards side by side (default: one a shard)"
-    parser.add_argument("--threads", type=positive, help=text)
+    parser.add_argument("--threads", type=positive)
 
 
 def run(args: argparse.Namespace) -> None:

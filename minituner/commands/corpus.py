@@ -9,9 +9,9 @@ PATHS = ("out",)
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--verbs", type=Path, metavar="PATH", help="the forms, as CSV")
-    parser.add_argument("--templates", type=Path, metavar="PATH", help="the rest, as CSV")
-    parser.add_argument("--file", type=Path, metavar="PATH", help="or the sentences themselves")
+    parser.add_argument("--verbs", type=Path, metavar="PATH")
+    parser.add_argument("--templates", type=Path, metavar="PATH")
+    parser.add_argument("--file", type=Path, metavar="PATH")
 
 
 def run(args: argparse.Namespace) -> None:

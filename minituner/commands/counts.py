@@ -6,27 +6,23 @@ from typing import Any
 
 from minituner.foundation.text import positive
 
-EXAMPLES = """\
-minituner counts --shape llama-7b --rank 8          a preset; --list shows them all
-minituner counts --shape qwen/config.json           a dense model of the Hugging Face hub
-minituner counts --shape llama-7b,n_layer=40        a preset with other sizes"""
 SETTINGS = ("lora.target_modules", "tuning.batch_size", "nf4", "sweep.ranks")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("--base", type=Path, metavar="PATH", help="the MiniGPT to count")
-    add("--out", type=Path, metavar="PATH", help="folder of the tables")
-    add("--shape", help="another model: a preset, n_layer=…,d_model=…,… or a config.json")
-    add("--list", action="store_true", help="print the presets")
-    add("--rank", type=positive, default=8, help="of the adapter (default: 8)")
-    add("--targets", default="all", help="all, or q_proj,v_proj,… (default: all)")
-    add("--blocksize", type=positive, default=64, help="of NF4: 32, 64, 128 … 4096 (default: 64)")
-    add("--double-quant", action="store_true", help="of NF4's absmax")
-    add("--bytes", type=int, choices=(2, 4), default=2, help="of a float (2)")
-    add("--batch", type=positive, default=0, help="sequences, for activations")
-    add("--tokens", type=positive, default=512, help="a sequence (default: 512)")
+    add("--base", type=Path, metavar="PATH")
+    add("--out", type=Path, metavar="PATH")
+    add("--shape")
+    add("--list", action="store_true")
+    add("--rank", type=positive, default=8)
+    add("--targets", default="all")
+    add("--blocksize", type=positive, default=64)
+    add("--double-quant", action="store_true")
+    add("--bytes", type=int, choices=(2, 4), default=2)
+    add("--batch", type=positive, default=0)
+    add("--tokens", type=positive, default=512)
 
 
 def run(args: argparse.Namespace) -> None:

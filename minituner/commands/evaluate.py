@@ -8,7 +8,7 @@ PATHS = ("base", "irregular", "control", "out")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--adapter", type=Path, metavar="PATH", help="on top of the base")
+    parser.add_argument("--adapter", type=Path, metavar="PATH")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ PATHS = ("corpus", "irregular", "control")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--verbs", type=Path, metavar="PATH", help="what the corpus is made from")
+    parser.add_argument("--verbs", type=Path, metavar="PATH")
 
 
 def run(args: argparse.Namespace) -> None:

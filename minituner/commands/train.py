@@ -21,10 +21,9 @@ PATHS = ("base", "irregular", "out")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--method", choices=("lora", "qlora", "full"), required=True)
-    parser.add_argument("--rank", type=positive, help="of the adapter; not for --method full")
+    parser.add_argument("--rank", type=positive)
     parser.add_argument("--seed", type=int, required=True)
-    text = "that compute a batch's shards side by side (default: one a shard)"
-    parser.add_argument("--threads", type=positive, help=text)
+    parser.add_argument("--threads", type=positive)
 
 
 def run(args: argparse.Namespace) -> None:

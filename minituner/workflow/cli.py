@@ -38,12 +38,29 @@ def command(name: str) -> ModuleType:
 
 
 def help_of(name: str) -> str:
-    """A subcommand's help: the first sentence of its file, as help is written."""
+    """A subcommand's help: for a stage that of help.py, else its file's first sentence."""
+    from minituner.workflow import help
+
+    if name in help.STAGES:
+        return help.STAGES[name][""]
     text = (command(name).__doc__ or name).partition("\n")[0].rstrip(".")  # none by python -OO
     return text[0].lower() + text[1:]
 
 
 class _Parser(argparse.ArgumentParser):
+    def explain(self) -> None:
+        """Add the words for people that stand in help.py, since no job loads it."""
+        from minituner.workflow import help
+
+        name = self.prog.split()[-1]
+        self.description = help_of(name)
+        help.complete(self, getattr(command(name), "SETTINGS", ()))
+
+    def format_help(self) -> str:
+        """The help, with all its words."""
+        self.explain()
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         """End with one line, like every other error."""
         self.exit(_fail(f"{message}; see `{self.prog} --help`", 2))
@@ -55,37 +72,37 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = _Parser(prog="minituner", description="The `minituner` command.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     if only in names:
-        names = [only]
-    else:
-        from minituner.workflow import help
+        _add(subparsers, only, command(only))
+        return parser
+    from minituner.workflow import help
 
-        names = help.in_groups(names)
-        parser.format_help = lambda: help.explanation({name: help_of(name) for name in names})
-    for name in names:
-        _add(subparsers, name, command(name))
+    helps = {name: help_of(name) for name in help.in_groups(names)}
+    parser.format_help = lambda: help.explanation(helps)
+    for name, text in helps.items():
+        _add(subparsers, name, command(name), text).explain()
     return parser
 
 
-def _add(subparsers: argparse._SubParsersAction, name: str, module: ModuleType) -> None:
-    """Add a subcommand from what its module says of it."""
+def _add(
+    subparsers: argparse._SubParsersAction, name: str, module: ModuleType, text: str = ""
+) -> _Parser:
+    """Add a subcommand from what its module says of it, with a line for the list of all."""
     examples = getattr(module, "EXAMPLES", "")
     sub = subparsers.add_parser(
         name,
-        help=help_of(name),
-        description=help_of(name),
+        help=text,
         epilog=examples and f"examples:\n{textwrap.indent(examples, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if hasattr(module, "SETTINGS"):
-        sections = f"sections {', '.join(module.SETTINGS)} (default: params.yaml)"
-        sub.add_argument("--settings", default="params.yaml", metavar="FILE|JSON", help=sections)
+        sub.add_argument("--settings", default="params.yaml", metavar="FILE|JSON")
     for path in getattr(module, "PATHS", ()):
         sub.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
     if hasattr(module, "arguments"):
         module.arguments(sub)
-    text = "add what is printed to this file; only errors are shown as well"
-    sub.add_argument("--log", type=Path, metavar="FILE", help=text)
+    sub.add_argument("--log", type=Path, metavar="FILE")
     sub.set_defaults(run=_beside_what_it_reads(module))
+    return sub
 
 
 def _beside_what_it_reads(module: ModuleType) -> Callable[[argparse.Namespace], None]:

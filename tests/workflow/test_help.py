@@ -4,12 +4,22 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from minituner.commands import completion
 from minituner.workflow import cli, help
 from tests.support.tiny_project import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def sources_of_stages():
+    """The commands whose files some stage depends on."""
+    listed = {dep for stage in STAGES.values() for dep in stage["deps"]}
+    return {Path(dep).stem for dep in listed if dep.startswith("minituner/commands/")}
 
 
 def commands():
@@ -77,3 +87,25 @@ def test_a_stages_job_loads_nothing_that_is_for_people():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0
     assert done.stdout.split() == ["minituner.commands.gate"]
+
+
+def test_the_words_that_explain_a_stage_stand_where_no_job_loads_them(capsys):
+    """Or a better word would make both tools run the stage again."""
+    stages_files = sources_of_stages()
+    assert set(help.STAGES) <= set(commands())
+    for name, sub in commands().items():
+        if name in stages_files:
+            text = (ROOT / "minituner" / "commands" / f"{name}.py").read_text(encoding="utf-8")
+            assert "help=" not in text and "EXAMPLES" not in text, name
+            assert name in help.STAGES, name
+        options = {s for action in sub._actions for s in (*action.option_strings, action.dest)}
+        assert set(help.STAGES.get(name, {})) - {"", "examples"} <= options, name
+
+
+def test_a_commands_help_has_the_words_of_its_stage_and_the_settings_it_reads(capsys):
+    for name, words in help.STAGES.items():
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        for text in (*words.values(), *getattr(cli.command(name), "SETTINGS", ())):
+            assert " ".join(text.split()) in shown, (name, text)

@@ -124,10 +124,10 @@ CHANGES = {
     ),
     "the help of a command": (
         lambda project: project.edit(
-            "minituner/commands/plot.py", "Draw the figures.", "Draw every figure."
+            "minituner/workflow/help.py", "pretrain MiniGPT on", "train a MiniGPT on"
         ),
-        REPORTED,
-        {"verdict"},
+        set(),
+        set(),
     ),
     "a caption": (
         another_line("report/ablation.rst"),
