@@ -51,7 +51,7 @@ lock: ## write all lock files anew from pyproject.toml
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
 	{ sed -n '/^#/p' requirements/base.lock; $(FREEZE); } > requirements/base.lock.new
 	mv requirements/base.lock.new requirements/base.lock
-	set -e; for extra in peers slurm remotes fuzz audit; do \
+	set -e; for extra in peers slurm remotes fuzz audit mutants; do \
 	    lock=requirements/$$extra.lock; \
 	    .venv-lock/bin/python -m pip install --quiet --constraint requirements/base.lock ".[$$extra]"; \
 	    { sed -n '/^#/p' $$lock; \

@@ -67,6 +67,16 @@ def test_exact_match_is_what_greedy_decoding_writes(model, score):
     assert len(set(expected)) == 2
 
 
+def test_exact_match_takes_each_symbol_of_the_form_and_the_one_that_closes_it():
+    row = {**ROWS[0], "alternatives": []}
+    form = range(len(row["prompt"]), len(row["prompt"]) + len(row["form"]) + 1)
+    for wrong in range(len(row["text"]) + 1):
+        likeliest = torch.arange(len(row["text"]) + 1)[None] != wrong
+        scores = torch.zeros(likeliest.shape, dtype=torch.float64), likeliest
+        (result,) = evaluate.score_rows(lambda prompts, forms, made=scores: made, [row])
+        assert result["exact"] == (wrong not in form), wrong
+
+
 def test_the_order_of_rows_and_their_company_do_not_matter(score):
     together = evaluate.score_rows(score, ROWS)
     alone = [evaluate.score_rows(score, [row])[0] for row in reversed(ROWS)][::-1]

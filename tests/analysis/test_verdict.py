@@ -125,6 +125,19 @@ def test_a_bar_that_is_just_met_is_met_and_one_missed_by_a_hair_is_missed(
         assert missed(results) == misses, value
 
 
+@pytest.mark.parametrize(
+    ("metric", "end", "bar"), [("accuracy_gain", "low", 0.1), ("perplexity_drift", "high", 0.05)]
+)
+def test_an_adapter_that_just_meets_a_bar_on_validation_may_be_chosen(results, metric, end, bar):
+    worse = -1 if end == "low" else 1
+    for value, eligible in ((bar, 2), (bar + worse * 1e-9, 0)):
+        table = summary_rows()
+        table.loc[table["metric"].eq(metric) & table["split"].eq("val"), end] = value
+        write_summary(results, table)
+        draw(results)
+        assert judged(results)["adapter"]["eligible"] == eligible, value
+
+
 @pytest.mark.parametrize(("moved", "misses"), [(0.125, []), (0.1250001, ["4"])])
 def test_agreement_at_its_bar_is_met(results, moved, misses):
     write_agreement(results, {None: 0.1, "lora_r1_s0": 0.1, "lora_r1_s1": moved})

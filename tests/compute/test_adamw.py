@@ -35,6 +35,20 @@ def test_twenty_steps_are_those_of_torch_optim():
         assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+def test_what_is_not_set_is_as_torch_optim_has_it():
+    """Weight decay too: without a gradient to speak of, it alone moves a parameter."""
+    moved = []
+    for make in (AdamW, torch.optim.AdamW):
+        parameters = [torch.nn.Parameter(torch.full((3,), 2.0)) for _ in range(2)]
+        optimizer = make([{"params": parameters}], lr=0.1)
+        for size in (1.0, -3.0, 0.1):
+            for parameter, grad in zip(parameters, (0.0, 1e-8 * size), strict=True):
+                parameter.grad = torch.full((3,), grad)
+            optimizer.step()
+        moved.append(torch.cat(parameters).detach())
+    assert torch.allclose(*moved, rtol=1e-6)
+
+
 @pytest.mark.parametrize("max_norm", [0.1, 1e6])
 def test_clipping_is_torchs(max_norm):
     draw = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""docs/reliability.md: what each suite saw, in a table of its own, and what fuzzing counted."""
+"""docs/reliability.md: what each suite saw, in a table of its own, and what was counted."""
 
 import json
 
@@ -8,6 +8,7 @@ from tests.support.tiny_project import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 FUZZED = ROOT / "tests" / "fuzz"
+MUTATED = ROOT / "tests" / "mutants" / "counts.json"
 BROUGHT = "brought"
 SUITES = {
     # folder in tests, or the tests that use `tried`: (heading, what its cases have in common)
@@ -42,9 +43,7 @@ def seen(request):
     found = {}
     yield found
     if request.config.getoption("--page", False) and not request.session.testsfailed:
-        text = PAGE.read_text(encoding="utf-8")
-        tables = {suite: rows(text, suite) for suite in SUITES} | found
-        PAGE.write_text(markdown(tables, read_counts()), encoding="utf-8")
+        write_page(found)
 
 
 def _noting(seen, suite, config):
@@ -84,19 +83,27 @@ def tried(request, seen):
     return tried_row
 
 
-def markdown(tables, fuzzed):
+def write_page(found):
+    """Write the page anew: these suites' tables, the others as they are, and all counts."""
+    text = PAGE.read_text(encoding="utf-8")
+    tables = {suite: rows(text, suite) for suite in SUITES} | found
+    PAGE.write_text(markdown(tables, read_counts(), read_mutants()), encoding="utf-8")
+
+
+def markdown(tables, fuzzed, mutated):
     """The page.
 
     Args:
         tables: suite → fault, where, outcome of each test that held.
         fuzzed: what `python -m tests.fuzz --out` wrote, "drawn" and "guided".
+        mutated: what `python -m tests.mutants` wrote.
     """
     lines = [
         "# Reliability",
         "",
-        "What was done to the project and what came of it. `make reliability cluster fuzz` does it",
-        "all again and writes this page. CI runs the quickest case of each kind of fault and",
-        "of work on more than one machine, and a few hundred bad inputs.",
+        "What was done to the project and what came of it. `make reliability cluster fuzz` and",
+        "`make mutants` do it all again and write this page. CI runs the quickest case of each",
+        "kind of fault and of work on more than one machine, and a few hundred bad inputs.",
     ]
     for suite, (heading, common) in SUITES.items():
         lines += ["", f"## {heading}", "", *common, ""]
@@ -132,7 +139,47 @@ def markdown(tables, fuzzed):
         cells = [f"{counts[column]:,}" for column in columns]
         lines.append(f"| {' | '.join([target['input'], *cells])} |")
     lines.append(f"| **all** | {' | '.join(f'{total[column]:,}' for column in columns)} |")
+    lines += _mutants(mutated) if mutated else []
     return "\n".join(lines) + "\n"
+
+
+def _mutants(mutated):
+    """The section on faults in the sources."""
+    lines = [
+        "",
+        "## Faults put into the sources",
+        "",
+        "One small change at a time, such as another number, operator or keyword, or an argument",
+        f"left out: of {mutated['possible']:,} that [mutmut](https://github.com/boxed/mutmut)'s",
+        "operators make, as many as the table counts were drawn at random. Words to people, types",
+        "and compiled loops were left alone. A fault is noticed if a unit test that runs its line",
+        "fails, or no longer ends; a line that no test runs has none to notice it.",
+        "",
+        "| sources | faults | noticed | changes nothing | not noticed |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    unnoticed, total = mutated["unnoticed"], [0, 0, 0, 0]
+    for room, counts in mutated["rooms"].items():
+        here = [row for row in unnoticed if room_of(row["fault"]) == room]
+        harmless = sum(row["changes nothing"] is not None for row in here)
+        cells = [counts["faults"], counts["noticed"], harmless, len(here) - harmless]
+        total = [sum(pair) for pair in zip(total, cells, strict=True)]
+        lines.append(f"| {room} | {' | '.join(f'{n:,}' for n in cells)} |")
+    lines.append(f"| **all** | {' | '.join(f'{n:,}' for n in total)} |")
+    for heading, wanted in (("Of those that change nothing:", True), ("Not noticed:", False)):
+        listed = [row for row in unnoticed if (row["changes nothing"] is not None) == wanted]
+        if listed:
+            lines += ["", heading, ""]
+        for row in listed:
+            reason = f": {row['changes nothing']}" if wanted else ""
+            lines.append(f"- `{row['fault']}`{reason}")
+    return lines
+
+
+def room_of(fault):
+    """Which row of the table counts a fault, whose name begins with its file."""
+    parts = fault.partition(":")[0].split("/")
+    return parts[1] if len(parts) > 2 else "textbook"
 
 
 def rows(text, suite):
@@ -146,3 +193,8 @@ def read_counts():
     """What the last `make fuzz` counted, by the way in which it made its cases."""
     ways = ("drawn", "guided")
     return {way: json.loads((FUZZED / f"{way}.json").read_text("utf-8")) for way in ways}
+
+
+def read_mutants():
+    """What the last `make mutants` counted; None as long as none has ended."""
+    return json.loads(MUTATED.read_text("utf-8")) if MUTATED.exists() else None
