@@ -21,15 +21,23 @@ class Mutant(NamedTuple):
 
     path: str
     line: int
-    name: str  # the file, the line's text and the change: the same wherever the line stands
+    text: str  # of the line in which what changes begins
+    place: int  # among the mutants of lines with this text
     node: libcst.CSTNode
     changed: libcst.CSTNode
     module: libcst.Module
 
     @property
     def order(self) -> str:
-        """Random, but of the name alone: other mutants, come or gone, change nothing."""
-        return hashlib.sha256(f"0 {self.name}".encode()).hexdigest()
+        """Random, but of the line alone: other mutants, come or gone, change nothing."""
+        return hashlib.sha256(f"0 {self.path} {self.text} {self.place}".encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The file, the line and the change: the same wherever in the file the line stands."""
+        both = (self.module.code_for_node(node) for node in (self.node, self.changed))
+        old, new = (" ".join(code.split()) for code in both)
+        return f"{self.path}: {self.text}: {old} → {new} ({self.place})"
 
     def code(self) -> str:
         """The whole file with the fault."""
@@ -76,15 +84,11 @@ def mutants_of(root: Path, path: str) -> Iterator[Mutant]:
     wrapper = MetadataWrapper(libcst.parse_module(source))
     visitor = _Visitor()
     wrapper.visit(visitor)
-    times = Counter()
+    lines, places = source.splitlines(), Counter()
     for node, changed, line in visitor.changes:
-        old, new = (" ".join(wrapper.module.code_for_node(n).split()) for n in (node, changed))
-        name = f"{path}: {source.splitlines()[line - 1].strip()}: {old} → {new}"
-        times[name] += 1
-        if times[name] > 1:
-            name += f" ({times[name]})"
-        if old != new:
-            yield Mutant(path, line, name, node, changed, wrapper.module)
+        text = lines[line - 1].strip()
+        places[text] += 1
+        yield Mutant(path, line, text, places[text], node, changed, wrapper.module)
 
 
 def all_mutants(root: Path) -> list[Mutant]:
