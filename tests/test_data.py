@@ -16,6 +16,10 @@ def decode(ids):
     return "".join(VOCAB[i] for i in ids)
 
 
+def test_a_vocabulary_is_the_boundary_and_each_character_once_in_code_point_order():
+    assert data.vocabulary(["ba a", "éB\n"]) == "\n Babé"
+
+
 def test_a_sentence_round_trips_between_its_boundaries():
     ids, targets = data.batch(TEXTS, VOCAB)
     assert decode(ids[0]) == "\n" + TEXTS[0]
