@@ -16,6 +16,9 @@ ROOMS = ["test_data.py", "test_evaluate.py", "test_lora.py", "test_minituner.py"
 ROOMS += ["test_nf4.py", "test_qlora.py", "test_train.py"]
 ROOMS += ["analysis", "checkpoints", "commands", "compute", "corpus"]
 CHOSEN = ("-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "-m", "not slow and not long")
+# These run an emulator or a whole project, in other processes.
+CHOSEN += ("--ignore=tests/compute/test_arm64.py", "--ignore=tests/compute/test_everywhere.py")
+CHOSEN += ("--deselect=tests/commands/test_imports.py",)
 
 
 class Covered(NamedTuple):
