@@ -9,7 +9,7 @@ from minituner.workflow import cli, sources
 
 EVERY = sorted(path.stem for path in cli.COMMANDS.glob("[!_]*.py"))
 FOR_PEOPLE = {
-    *("compare", "complete", "completion", "conjugate", "merge", "provenance", "validate"),
+    *("check", "compare", "complete", "completion", "conjugate", "merge", "provenance", "validate"),
     *("environment", "fill", "reproduce", "showcase"),
 }
 STUDIES = {"scaling", "step", "studies", "study", "throughput"}  # targets of their own
