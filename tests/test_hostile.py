@@ -95,7 +95,7 @@ def test_a_base_of_the_users_lies_in_its_folder(name):
 def test_the_name_of_a_file_reaches_its_command_as_one_word(tmp_path):
     """The rule's own quoting, asked of Snakemake; nothing is run but the corpus."""
     name = "data/v; touch pwned; $(touch pwned) '.csv"
-    parts = "Snakefile rules schemas minituner data profiles params.yaml environment.yml"
+    parts = "Snakefile rules minituner data profiles params.yaml environment.yml"
     for part in parts.split():
         source = ROOT / part
         if source.is_dir():

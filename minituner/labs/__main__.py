@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from minituner.foundation import storage
+from minituner.foundation import checkout, storage
 from minituner.foundation.text import read_text
 from minituner.labs import percent
-from minituner.labs.checking import FOLDER, NAMES, ROOT
+from minituner.labs.checking import FOLDER, NAMES
 from minituner.labs.mistakes import MISTAKES
 from minituner.reporting import fill, markdown
 
@@ -75,4 +75,5 @@ def make(folder: Path, run: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    make(ROOT / FOLDER, run="--run" in sys.argv[1:])
+    checkout.need_or_exit(f"{FOLDER}/")
+    make(checkout.ROOT / FOLDER, run="--run" in sys.argv[1:])

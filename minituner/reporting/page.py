@@ -25,6 +25,7 @@ from minituner.foundation.units import human
 from minituner.reporting import findings, page_hashes, panel
 from minituner.reporting.weight_figures import short
 
+TEMPLATE = Path(__file__).with_name("template")  # a folder: the page, its style and script
 METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_drift")
 
 
@@ -191,10 +192,10 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     }
 
 
-def render(values: dict[str, Any], templates: Path) -> str:
-    """The page, from `page.html.j2`, its style and script; an unknown name in it is an error."""
+def render(values: dict[str, Any]) -> str:
+    """The page, made of the template; an unknown name in that is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
+        loader=jinja2.FileSystemLoader(TEMPLATE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -210,7 +211,7 @@ def render(values: dict[str, Any], templates: Path) -> str:
     environment.filters |= shown
     environment.globals |= shown
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    script = (templates / "panel.js").read_text(encoding="utf-8")
+    script = (TEMPLATE / "panel.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     values = values | {"script": script, "script_hash": f"sha256-{digest}"}
     return environment.get_template("page.html.j2").render(values)

@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from minituner.foundation import checkout
+
 PACKAGE = Path(__file__).resolve().parents[1]
 CLI = "workflow.cli"  # its functions load what only people ask for, such as all commands' help
 # Rules that run a subcommand of another name.
@@ -123,4 +125,5 @@ def update(dvc_yaml: Path) -> None:
 
 
 if __name__ == "__main__":
-    update(PACKAGE.parent / "dvc.yaml")
+    checkout.need_or_exit("dvc.yaml")
+    update(checkout.ROOT / "dvc.yaml")

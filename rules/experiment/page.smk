@@ -34,18 +34,18 @@ rule report:
         codes=rules.codes.output,
         calibration=rules.calibration.output,
         completions=rules.completions.output,
-        page=here("report/page.html.j2"),
-        style=here("report/style.css"),
-        panel=here("report/panel.js"),
+        template=[
+            here(f"minituner/reporting/template/{name}")
+            for name in ("page.html.j2", "panel.js", "style.css")
+        ],
         sources=sources("report"),
     output:
         "results/report.html",
     params:
         settings=settings("report"),
-        templates=subpath(input.page, parent=True),
     shell:
         "python -m minituner report --settings {params.settings:q} --data data"
-        " --results results --templates {params.templates:q} --out {output} --log {log}"
+        " --results results --out {output} --log {log}"
 
 
 rule values:

@@ -70,7 +70,7 @@ UNGUARDED = {"--allowed-rules", "--forceall", "-F", "--unlock"} & set(sys.argv)
 LOCKED = any(Path(".snakemake/locks").glob("*.lock"))
 if workflow.is_main_process and not UNGUARDED and not LOCKED:
     inputs = [*Path("data").glob("*.*"), *Path("results").rglob("*.*")]
-    inputs += [*Path("minituner").rglob("*.py"), *Path("report").glob("*")]
+    inputs += [*Path("minituner").rglob("*.py"), *Path("minituner").glob("*/template/*")]
     future = [path for path in inputs if path.stat().st_mtime > time.time() + 60]
     if future:
         # Snakemake would make results of them and then throw these away for being older.

@@ -3,11 +3,12 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
+
+from minituner.reporting.page import TEMPLATE
 
 NODE = shutil.which("node")
 MISSING = "no Node.js here to run the page's script (on Debian: apt-get install nodejs)"
-PANEL = Path(__file__).resolve().parents[2] / "report" / "panel.js"
+PANEL = TEMPLATE / "panel.js"
 
 
 def run(body, **given):

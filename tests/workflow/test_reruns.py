@@ -135,12 +135,12 @@ CHANGES = {
         set(),
     ),
     "the page's template": (
-        another_line("report/page.html.j2"),
+        another_line("minituner/reporting/template/page.html.j2"),
         {"report"},
         {"page"},
     ),
     "the page's script": (
-        another_line("report/panel.js"),
+        another_line("minituner/reporting/template/panel.js"),
         {"report"},
         {"page"},
     ),
