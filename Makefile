@@ -56,7 +56,7 @@ record: versioned $(STAMP) ## write the results' hashes into dvc.lock, and what 
 push: record remote ## record the results and publish them to the store
 	@$(ENV) dvc push
 
-pull: versioned $(STAMP) remote ## fetch the published results; nothing is then left to run
+pull: versioned $(STAMP) remote ## fetch the published results; Snakemake and DVC then have nothing to rerun
 	@$(ENV) dvc pull || { \
 	    echo "minituner: error: the store lacks some results or holds them damaged (docs/cluster.md);" \
 	        "run make push in the checkout that has them, name another store with REMOTE=/path, or" \
