@@ -117,7 +117,7 @@ def update(dvc_yaml: Path) -> None:
         if commands:
             lines = textwrap.wrap(", ".join(of(*commands)) + ",", 94, break_long_words=False)
             text = "".join(f"      {line}\n" for line in lines)
-            stages[i] = re.sub(r"(?m)(^      minituner/.*\n)+", text, stage, count=1)
+            stages[i] = re.sub(r"(?m)(^      minituner/\S+\.py,.*\n)+", text, stage, count=1)
     # Standard library only, since the Snakefile imports this module: not storage.atomic.
     new = dvc_yaml.with_name(f".{dvc_yaml.name}.tmp")
     new.write_text("".join(stages), encoding="utf-8")

@@ -19,6 +19,7 @@ IN_GIT = {
     "results/definition_of_done.json",
     "results/definition_of_done.md",
     "results/metrics.json",
+    "results/model_card.md",
     "results/values.json",
     "results/verdict.png",
 }
