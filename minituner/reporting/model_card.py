@@ -24,8 +24,8 @@ from minituner.foundation.units import human
 from minituner.reporting import markdown, page_hashes
 from minituner.reporting.verdict_page import criteria_table, trained_table
 
-# What the front matter holds of each test set: metric → its type there and its name.
 TEMPLATE = Path(__file__).with_name("template") / "model_card.md.j2"
+# What the front matter holds of each test set: metric → its type there and its name.
 MEASURED = {
     "irregular": {
         "accuracy": ("accuracy", "correct form above every wrong one"),
