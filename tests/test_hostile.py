@@ -56,7 +56,10 @@ def test_nothing_goes_through_pickle():
 
 
 def test_nothing_of_a_users_reaches_a_shell():
-    assert not places(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", SOURCES)
+    """But for a lab's check: it runs the file that its own learner wrote, as Python would."""
+    others = [path for path in SOURCES if path.parts[-2:] != ("labs", "checking.py")]
+    assert len(others) == len(SOURCES) - 1
+    assert not places(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", others)
 
 
 def test_every_file_is_written_through_storage_atomic():
