@@ -13,7 +13,7 @@ from minituner.corpus import subsets
 from minituner.corpus.generate import generate
 from minituner.corpus.tables import read_templates, read_verbs
 from minituner.corpus.verbs import PASTS, alternatives
-from minituner.foundation import checkout, parquet, seeds
+from minituner.foundation import checkout, seeds
 from minituner.model import MiniGPT, ModelConfig
 from minituner.workflow import settings
 
@@ -53,13 +53,13 @@ def load() -> Material:
     base = ROOT / "results" / "base"
     if all(path.is_file() for path in (irregular, control, base / MODEL_FILE, base / CONFIG_FILE)):
         columns = ("text", "prompt", "form", "alternatives", "verb_lemma")
-        tuned, tested = (subsets.read_irregular(irregular, s, columns) for s in ("train", "test"))
-        controls = [
-            row
-            for row in parquet.read_table(control, [*columns, "split", "set"]).to_pylist()
-            if row["split"] == "test" and row["set"] == "control"
-        ]
-        return Material(load_model(base), tuned, few(tested), few(controls))
+        tuned = subsets.read_irregular(irregular, "train", columns)
+        scored = subsets.read_held_out(irregular, control)
+        tests = (
+            few([row for row in scored if (row["set"], row["split"]) == (name, "test")])
+            for name in ("irregular", "control")
+        )
+        return Material(load_model(base), tuned, *tests)
     rows = sentences()
     tests = (correct(rows, regularity, "test", TESTED) for regularity in ("irregular", "regular"))
     return Material(small_base(rows), correct(rows, "irregular", "train", TUNED), *tests)

@@ -9,6 +9,7 @@ date looks unchanged to it: the record holds its checksum.
 
 import base64
 import functools
+import os
 import time
 
 from minituner.foundation import storage
@@ -25,6 +26,7 @@ IN_GIT = {
 }
 
 
+@functools.cache
 def recorded(record):
     """What Snakemake recorded of an output; nothing in a record cut short by a power loss."""
     try:
@@ -53,12 +55,12 @@ def foreign_outputs():
 
 def replaced_inputs():
     """Inputs that came after what was made of them, yet have an older date and other content."""
-    state = functools.cache(lambda path: path.stat() if path.is_file() else None)
+    state = functools.cache(lambda name: os.stat(name) if os.path.isfile(name) else None)
     content = functools.cache(lambda path: f"sha256:{storage.sha256(path)}")
     for record in map(recorded, Path(".snakemake/metadata").glob("*")):
         made = record.get("endtime") or 0
         for name, checksum in (record.get("input_checksums") or {}).items():
-            now = state(Path(name))
+            now = state(name)
             if now and now.st_mtime <= made < now.st_ctime and content(Path(name)) != checksum:
                 yield name
 
