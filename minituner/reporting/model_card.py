@@ -10,7 +10,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import yaml
 
@@ -21,10 +20,9 @@ from minituner.budget.formula import targets_of
 from minituner.checkpoints import names, runs
 from minituner.foundation import environment, parquet, storage
 from minituner.foundation.units import human
-from minituner.reporting import markdown, page_hashes
+from minituner.reporting import markdown, page_hashes, templates
 from minituner.reporting.verdict_page import criteria_table, trained_table
 
-TEMPLATE = Path(__file__).with_name("template") / "model_card.md.j2"
 # What the front matter holds of each test set: metric → its type there and its name.
 MEASURED = {
     "irregular": {
@@ -200,12 +198,6 @@ def as_yaml(value: dict[str, Any]) -> str:
 
 def render(values: dict[str, Any]) -> str:
     """The card, made of its template; an unknown name in that is an error."""
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["lines"] = "\n".join
-    return templates.get_template(TEMPLATE.name).render(values)
+    jinja = templates.environment(keep_trailing_newline=True)
+    jinja.filters["lines"] = "\n".join
+    return jinja.get_template("model_card.md.j2").render(values)

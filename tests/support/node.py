@@ -4,11 +4,11 @@ import json
 import shutil
 import subprocess
 
-from minituner.reporting.page import TEMPLATE
+from minituner.reporting.templates import FOLDER
 
 NODE = shutil.which("node")
 MISSING = "no Node.js here to run the page's script (on Debian: apt-get install nodejs)"
-PANEL = TEMPLATE / "panel.js"
+PANEL = FOLDER / "panel.js"
 
 
 def run(body, **given):
