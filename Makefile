@@ -37,12 +37,15 @@ lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
 labs: $(STAMP) ## run the labs' solutions and make pages, files with gaps and notebooks of them
 	@$(ENV) python -m minituner.labs --run
 
+# With REBUILT=folder what was rebuilt stays there.
 reproduce: versioned $(STAMP) ## rebuild everything from empty and compare each hash with dvc.lock
 	@git diff --quiet HEAD || echo "uncommitted changes are left out: the last commit is rebuilt"
-	@rebuilt=$$(mktemp -d) && git clone --quiet . "$$rebuilt" && cd "$$rebuilt" && \
+	@rebuilt="$(or $(REBUILT),$$(mktemp -d))" && \
+	git clone --quiet . "$$rebuilt" && cd "$$rebuilt" && \
 	{ $(ENV) dvc repro; built=$$?; } && \
 	{ $(ENV) python -m minituner reproduce --recorded "$(CURDIR)" --made . || built=1; } && \
-	if [ $$built = 0 ]; then rm -rf "$$rebuilt"; else echo "rebuilt in $$rebuilt"; fi; exit $$built
+	if [ "$$built$(REBUILT)" = 0 ]; then rm -rf "$$rebuilt"; else echo "rebuilt in $$rebuilt"; fi; \
+	exit $$built
 
 record: versioned $(STAMP) ## write the results' hashes into dvc.lock, and what they were made with
 	@$(ENV) snakemake --dry-run all 2>&1 | grep -q 'Nothing to be done' || { \
@@ -53,7 +56,7 @@ record: versioned $(STAMP) ## write the results' hashes into dvc.lock, and what 
 push: record remote ## record the results and publish them to the store
 	@$(ENV) dvc push
 
-pull: versioned $(STAMP) remote ## fetch the published results; nothing is then left to run
+pull: versioned $(STAMP) remote ## fetch the published results; Snakemake and DVC then have nothing to rerun
 	@$(ENV) dvc pull || { \
 	    echo "minituner: error: the store lacks some results or holds them damaged (docs/cluster.md);" \
 	        "run make push in the checkout that has them, name another store with REMOTE=/path, or" \

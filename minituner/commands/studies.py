@@ -20,11 +20,11 @@ def run(args: argparse.Namespace) -> None:
     """Write the table `--out`, and the page with a folder of figures beside it."""
     import pandas as pd
 
-    from minituner.foundation import environment, parquet, storage
+    from minituner.foundation import checkout, parquet, storage
     from minituner.reporting import style
     from minituner.workflow import settings
 
-    environment.find_checkout()
+    checkout.find("studies/")
     from studies import evidence, page
 
     chosen = settings.load(args.settings, *SETTINGS)

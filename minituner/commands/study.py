@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> None:
     from minituner import compute
     from minituner.checkpoints.models import load_model
     from minituner.corpus import subsets
-    from minituner.foundation import environment, parquet
+    from minituner.foundation import checkout, parquet
     from minituner.workflow import settings
 
-    environment.find_checkout()
+    checkout.find("studies/")
     from studies import following, variants
 
     compute.pin()

@@ -7,9 +7,9 @@ PATHS = ("benchmarks", "overhead", "rules", "out")
 
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
-    from minituner.foundation import environment, storage
+    from minituner.foundation import checkout, storage
 
-    environment.find_checkout()
+    checkout.find("benchmarks/")
     from benchmarks import throughput
 
     page = throughput.page(args.benchmarks, storage.read_json(args.overhead), args.rules)

@@ -76,8 +76,3 @@ def departures() -> list[str]:
         if os.environ.get(name) != value
     ]
     return [outside, *changed] if outside else changed
-
-
-def find_checkout() -> None:
-    """Have Python find what lies beside the package and is not installed: benchmarks/."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -3,7 +3,8 @@
 The source of a lab is its worked solution, `docs/labs/solutions/NAME.py` (see percent.py). Made of
 it are, in `docs/labs`, the page `NAME.md`, the file with gaps `NAME.py` and the notebook
 `NAME.ipynb`. With `--run` each solution is run first, and what it prints is kept beside it in
-`NAME.txt`, which the page shows. `docs/teaching.md` gets the list of mistakes.
+`NAME.txt`, which the page shows. The text of a Spanish page, `es/NAME.md`, is translated by hand;
+its code and what was printed are written anew. `docs/teaching.md` gets the list of mistakes.
 """
 
 import contextlib
@@ -13,10 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from minituner.foundation import storage
+from minituner.foundation import checkout, storage
 from minituner.foundation.text import read_text
 from minituner.labs import percent
-from minituner.labs.checking import FOLDER, NAMES, ROOT
+from minituner.labs.checking import FOLDER, NAMES
 from minituner.labs.mistakes import MISTAKES
 from minituner.reporting import fill, markdown
 
@@ -29,7 +30,7 @@ def made_of(name: str, folder: Path) -> dict[str, str]:
         folder: of the labs; the source and what it printed lie below it in `solutions`.
 
     Raises:
-        UserError: if the source is missing or its gaps do not pair.
+        UserError: if the source is missing, its gaps do not pair, or a translation has other code.
     """
     solution, printed = (
         read_text(folder / "solutions" / f"{name}.{ending}", "run `make labs`")
@@ -37,11 +38,16 @@ def made_of(name: str, folder: Path) -> dict[str, str]:
     )
     gaps = percent.with_gaps(solution, f"{name}.py")
     parts = percent.cells(gaps)
-    return {
+    made = {
         f"{name}.py": gaps,
         f"{name}.md": percent.page(parts, printed),
         f"{name}.ipynb": percent.notebook(parts, name),
     }
+    spanish = f"es/{name}.md"
+    if (folder / spanish).is_file():
+        text = read_text(folder / spanish, "run `make labs`")
+        made[spanish] = percent.translated(text, parts, printed, spanish)
+    return made
 
 
 def mistakes_list() -> str:
@@ -75,4 +81,5 @@ def make(folder: Path, run: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    make(ROOT / FOLDER, run="--run" in sys.argv[1:])
+    checkout.need_or_exit(f"{FOLDER}/")
+    make(checkout.ROOT / FOLDER, run="--run" in sys.argv[1:])

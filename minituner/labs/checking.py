@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
+from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
 from minituner.foundation.text import parse_json, read_text
 from minituner.labs.mistakes import MISTAKES
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("docs/labs")
 THEORY = Path("docs/theory")
 NAMES = ("00-lora-by-hand", "01-lora-counts", "02-lora-finetune", "03-qlora-preview")
@@ -187,13 +187,18 @@ def check(lab: str, path: Path | None = None) -> None:
         path: of the file; None for the file with gaps itself, filled in where it lies.
 
     Raises:
-        UserError: naming the step, what is wrong and where to read.
+        UserError: naming the step, what is wrong and where to read; or what else is missing.
     """
     name, steps = lab_name(lab), steps_of(lab)
-    work = Work(path or ROOT / FOLDER / f"{name}.py")
+    if path is None:
+        checkout.need(f"{FOLDER / name}.py")
+        path = checkout.ROOT / FOLDER / f"{name}.py"
+    work = Work(path)
     for number, step in enumerate(steps, 1):
         try:
             step.check(work)
+        except checkout.NoCheckoutError:
+            raise  # no fault of the learner's
         except (Exception, SystemExit) as error:
             chapter, _, heading = step.theory.partition(": ")
             read = f"read step {number} of {FOLDER / name}.md, and {THEORY / chapter}, {heading!r}"

@@ -11,7 +11,7 @@ import torch.nn as nn
 from minituner import data, nf4, train
 from minituner.foundation import seeds
 from minituner.labs.checking import Step, Work, Wrong, tell
-from minituner.labs.trial import bars, loaded, meets_bars, outcome
+from minituner.labs.trial import bars, loaded, measured, meets_bars, outcome
 from minituner.lora import lora_layers, lora_state_dict, wrap_minigpt_with_lora
 from minituner.model import MiniGPT, ModelConfig
 
@@ -214,7 +214,10 @@ def training(work: Work) -> None:
         raise Wrong("base not frozen")
     if any(isinstance(layer.base, nn.Linear) for layer in lora_layers(model).values()):
         raise Wrong("Linear left in floats", "(below the adapter)")
-    meets_bars(outcome(work.tune(model, loaded().train).eval()), f"QLoRA at rank {RANK}")
+    # What quantizing cost before any training is not the adapter's to answer for.
+    before = measured(work.quantize_model(copy.deepcopy(loaded().base)).eval())
+    tuned = work.tune(model, loaded().train).eval()
+    meets_bars(outcome(tuned, before), f"QLoRA at rank {RANK}, against the base in NF4")
 
 
 STEPS = (

@@ -4,7 +4,6 @@ Where `make all` was run, these are the experiment's own. Elsewhere a smaller ba
 trained once, in plain PyTorch, and kept in `results/labs`.
 """
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from minituner import data, train
@@ -14,11 +13,11 @@ from minituner.corpus import subsets
 from minituner.corpus.generate import generate
 from minituner.corpus.tables import read_templates, read_verbs
 from minituner.corpus.verbs import PASTS, alternatives
-from minituner.foundation import parquet, seeds
+from minituner.foundation import checkout, seeds
 from minituner.model import MiniGPT, ModelConfig
 from minituner.workflow import settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = checkout.ROOT
 VERBS = ("go", "eat", "see", "walk", "play", "want")  # three irregular, three regular
 SHAPE = {"n_layer": 2, "n_head": 4, "d_model": 32, "d_ff": 128}
 BASE = {"seed": 0, "steps": 600, "batch_size": 32, "learning_rate": 0.012, "warmup": 60}
@@ -47,19 +46,20 @@ def load() -> Material:
     """The experiment's base and sentences, or where it was not run a smaller base and its own.
 
     Raises:
-        UserError: if a file of the experiment is broken.
+        UserError: if there is no checkout, or a file of the experiment is broken.
     """
+    checkout.need("params.yaml and data/, which this lab works with")
     irregular, control = (ROOT / "data" / f"{name}.parquet" for name in ("irregular", "control"))
     base = ROOT / "results" / "base"
     if all(path.is_file() for path in (irregular, control, base / MODEL_FILE, base / CONFIG_FILE)):
         columns = ("text", "prompt", "form", "alternatives", "verb_lemma")
-        tuned, tested = (subsets.read_irregular(irregular, s, columns) for s in ("train", "test"))
-        controls = [
-            row
-            for row in parquet.read_table(control, [*columns, "split", "set"]).to_pylist()
-            if row["split"] == "test" and row["set"] == "control"
-        ]
-        return Material(load_model(base), tuned, few(tested), few(controls))
+        tuned = subsets.read_irregular(irregular, "train", columns)
+        scored = subsets.read_held_out(irregular, control)
+        tests = (
+            few([row for row in scored if (row["set"], row["split"]) == (name, "test")])
+            for name in ("irregular", "control")
+        )
+        return Material(load_model(base), tuned, *tests)
     rows = sentences()
     tests = (correct(rows, regularity, "test", TESTED) for regularity in ("irregular", "regular"))
     return Material(small_base(rows), correct(rows, "irregular", "train", TUNED), *tests)

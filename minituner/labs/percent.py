@@ -13,12 +13,14 @@ The file with gaps has `raise NotImplementedError("step 2: y = W x + (α/r) B A 
 import dataclasses
 import json
 import re
+import zlib
 
 from minituner.foundation.errors import UserError
 
 GAP = re.compile(r"( *)# gap: (.+)")
 END = "# end gap"
 CELL = re.compile(r"# %%( \[markdown\])?")
+FENCED = re.compile(r"(?ms)^```(?:python|text)\n.*?^```$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,35 @@ def page(parts: list[Cell], printed: str) -> str:
     ]
     texts += ["## What the solution printed", f"```text\n{printed.rstrip()}\n```"]
     return "\n\n".join(texts) + "\n"
+
+
+def translated(text: str, parts: list[Cell], printed: str, name: str) -> str:
+    """A page in another language, its code and what the solution printed as they are now.
+
+    Args:
+        text: the page as it is; what stands between its code is translated by hand, and stays.
+        parts: the cells of the file with gaps.
+        printed: by the solution.
+        name: of the page, for messages.
+
+    Raises:
+        UserError: if the page has more or fewer pieces of code than the lab.
+    """
+    code = [f"```python\n{cell.text}\n```" for cell in parts if cell.kind == "code"]
+    code.append(f"```text\n{printed.rstrip()}\n```")
+    if len(FENCED.findall(text)) != len(code):
+        raise UserError(
+            f"{name}: {len(FENCED.findall(text))} pieces of code, and the lab has {len(code)}, "
+            "with what is printed; put an empty one (```python, ```) where one is missing"
+        )
+    pieces = iter(code)
+    return FENCED.sub(lambda _: next(pieces), text)
+
+
+def digest(parts: list[Cell]) -> str:
+    """Of the text of some cells, so that a translation can say which text it translates."""
+    text = "\n\n".join(cell.text for cell in parts if cell.kind == "markdown")
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def notebook(parts: list[Cell], name: str) -> str:

@@ -13,7 +13,7 @@ from minituner.workflow import settings
 
 
 class Outcome(NamedTuple):
-    """What a model learnt and forgot: shares; gain and drift are against the base."""
+    """What a model learnt and forgot: shares; gain and drift are against what it was before."""
 
     accuracy: float
     gain: float
@@ -52,10 +52,10 @@ def of_base() -> tuple[float, float]:
     return measured(loaded().base)
 
 
-def outcome(model: nn.Module) -> Outcome:
-    """What a tuned model learnt and forgot."""
-    accuracy, nats = measured(model)
-    return Outcome(accuracy, accuracy - of_base()[0], math.exp(nats - of_base()[1]) - 1)
+def outcome(model: nn.Module, before: tuple[float, float] | None = None) -> Outcome:
+    """What a tuned model learnt and forgot, against the base or what was `measured` before."""
+    (accuracy, nats), (had, knew) = measured(model), before or of_base()
+    return Outcome(accuracy, accuracy - had, math.exp(nats - knew) - 1)
 
 
 def meets_bars(result: Outcome, whose: str) -> None:

@@ -62,12 +62,11 @@ def against_rank(summary: pd.DataFrame, ranks: list[int], metric: str) -> str:
     low, high = (lookup(summary, unit, metric) for unit in (units[0], units[-1]))
     if len(ranks) == 1:
         return f"{name} is {show(low['value'])} at r = {ranks[0]}, the only rank."
-    ends = f"{show(low['value'])} at r = {ranks[0]}, {show(high['value'])} at r = {ranks[-1]}"
+    ends = f"{show(low['value'])} at r = {ranks[0]} and {show(high['value'])} at r = {ranks[-1]}"
     moved = lookup(summary, units[-1], f"{metric}_over_lowest")
     change = with_interval(moved, CHANGE[metric])
-    if not differs(moved):
-        return f"{name} does not show the rank: {ends}; the paired difference is {change}."
-    return f"{name} shows the rank: {ends}; the paired difference is {change}."
+    word = "differs" if differs(moved) else "does not differ"
+    return f"{name} {word} significantly: {ends}; the paired difference is {change}."
 
 
 def compared(summary: pd.DataFrame, one: str, other: str, names: tuple[str, str]) -> str:
@@ -133,8 +132,8 @@ def calibration(table: pd.DataFrame) -> str:
     apart = (table["probability"] - table["share"]).abs()
     worst = table.loc[apart.idxmax()]
     return (
-        f"Behind prompts that it never saw, the base makes {percent(off(table), 0)} of its choices "
-        f"between forms otherwise than its corpus does. Furthest off is “{worst['form']}” of "
+        f"Behind prompts that it never saw, {percent(off(table), 0)} of the base's choices between "
+        f"forms differ from its corpus's. Furthest off is “{worst['form']}” of "
         f"{worst['verb_lemma']}: {percent(worst['share'], 0)} of the corpus, "
         f"{percent(worst['probability'], 0)} of the base."
     )
@@ -148,8 +147,9 @@ def codes(table: pd.DataFrame, summary: pd.DataFrame) -> str:
     return (
         f"The codes are used unevenly: code {high} ({table['value'][high]:.2f}) by "
         f"{percent(share[high])} of the weights, code {low} ({table['value'][low]:.2f}) by "
-        f"{percent(share[low])}; 1/16 would be {percent(1 / 16)}. Rounding the base to them moves "
-        f"the control's perplexity by {with_interval(drift, signed_percent)}."
+        f"{percent(share[low])}, where an even share would be {percent(1 / 16)}. "
+        "Rounding the base to them moves the control's perplexity by "
+        f"{with_interval(drift, signed_percent)}."
     )
 
 
@@ -190,8 +190,8 @@ def spectra(table: pd.DataFrame, truncated: pd.DataFrame, summary: pd.DataFrame)
             verdict = "Rank 1 does not suffice here"
         sentences.append(
             f"{verdict}: trained at r = 1, accuracy is {with_interval(one, percent)} against "
-            f"{with_interval(most, percent)} at r = {widest}. Into its one direction it trains "
-            f"{percent(margin, 0)} of the gain in margin that r = {widest} spreads over {widest}, "
-            f"whose own first carries {percent(left, 0)}."
+            f"{with_interval(most, percent)} at r = {widest}. Its one direction reaches "
+            f"{percent(margin, 0)} of the gain in margin of r = {widest}; the first of that one's "
+            f"{widest} directions reaches {percent(left, 0)} by itself."
         )
     return sentences

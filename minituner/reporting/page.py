@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from minituner.analysis import wording
@@ -22,7 +21,7 @@ from minituner.checkpoints import runs
 from minituner.foundation import storage
 from minituner.foundation.parquet import read_frame
 from minituner.foundation.units import human
-from minituner.reporting import findings, page_hashes, panel
+from minituner.reporting import findings, page_hashes, panel, templates
 from minituner.reporting.weight_figures import short
 
 METRICS = ("accuracy", "exact_match", "margin", "control_accuracy", "perplexity_drift")
@@ -191,15 +190,9 @@ def context(settings: dict[str, Any], data: Path, results: Path) -> dict[str, An
     }
 
 
-def render(values: dict[str, Any], templates: Path) -> str:
-    """The page, from `page.html.j2`, its style and script; an unknown name in it is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def render(values: dict[str, Any]) -> str:
+    """The page, made of the template; an unknown name in that is an error."""
+    environment = templates.environment(autoescape=True)
     shown = {
         "percent": findings.percent,
         "signed_percent": findings.signed_percent,
@@ -210,7 +203,7 @@ def render(values: dict[str, Any], templates: Path) -> str:
     environment.filters |= shown
     environment.globals |= shown
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    script = (templates / "panel.js").read_text(encoding="utf-8")
+    script = (templates.FOLDER / "panel.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     values = values | {"script": script, "script_hash": f"sha256-{digest}"}
     return environment.get_template("page.html.j2").render(values)

@@ -3,6 +3,7 @@
 Only what is the same wherever the same results are made: no clock, host, path or build.
 """
 
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ def artifacts(settings: dict[str, Any], data: Path, results: Path) -> dict[str, 
     }
 
 
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of the packages that are installed, without the suffix of a build.
+
+    `2.13.0+cpu` and `2.13.0` compute the same here.
+    """
+    return {name: metadata.version(name).partition("+")[0] for name in packages}
+
+
 def provenance(settings: dict[str, Any], data: Path, results: Path) -> dict[str, Any]:
     """Hashes by stage, versions of the packages that compute, and the numerics mode."""
     return {
@@ -53,7 +62,6 @@ def provenance(settings: dict[str, Any], data: Path, results: Path) -> dict[str,
             ]
             for stage, paths in artifacts(settings, data, results).items()
         },
-        # Without the suffix of a build: `2.13.0+cpu` and `2.13.0` compute the same here.
-        "packages": {name: metadata.version(name).partition("+")[0] for name in PACKAGES},
+        "packages": versions(PACKAGES),
         "numerics": environment.departures() or ["the same bytes on every x86-64-v3 and arm64 CPU"],
     }

@@ -1,6 +1,6 @@
 """What the page's live panel is made of: the models' own files, and what the corpus can be asked.
 
-`report/panel.js` computes with them in the reader's browser.
+`template/panel.js` computes with them in the reader's browser.
 """
 
 import base64

@@ -18,7 +18,7 @@ def as_markdown(verdict: dict[str, Any]) -> str:
         "",
         f"{sum(row['met'] for row in criteria)} of {len(criteria)} criteria met.",
         "",
-        "Beside them, judging nothing:",
+        "Measured as well, but not judged:",
         "",
         *beside_table(verdict),
     ]
@@ -28,8 +28,8 @@ def as_markdown(verdict: dict[str, Any]) -> str:
 
 
 TRAINED = (
-    "QLoRA as it was trained, against LoRA of its seed. Two LoRA seeds differ as well, and by how "
-    "much is the yardstick"
+    "The QLoRA runs that were trained, each against the LoRA run of its seed. How much two LoRA "
+    "seeds differ is the yardstick"
 )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TextIO
 
+from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
 from minituner.foundation.trace import traced
 from minituner.workflow import provenance
@@ -129,12 +130,11 @@ def check_checkout() -> None:
     Raises:
         UserError: naming both.
     """
-    own = COMMANDS.parents[1]
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / "minituner" / "workflow" / "cli.py").is_file():
-            if not folder.samefile(own):
+            if not folder.samefile(checkout.ROOT):
                 raise UserError(
-                    f"{folder}: this command runs the code of another checkout, {own}; run "
+                    f"{folder}: this command runs the code of another place, {checkout.ROOT}; run "
                     "`python -m minituner`, or `pip install -e .` for a command of this one"
                 )
             return

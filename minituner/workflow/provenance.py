@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minituner.foundation import environment, storage, trace
+from minituner.foundation import checkout, environment, storage, trace
 from minituner.foundation.errors import UserError
 
 PACKAGES = "torch numpy numba llvmlite pandas pyarrow matplotlib safetensors pillow".split()
-ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path("dvc.lock")
 SHOWN = ("commit", "python", "packages", "system", "cpu", "numerics")
 # What a subcommand was called with that says nothing of what it wrote.
@@ -28,10 +27,13 @@ LEFT_OUT = ("run", "command", "settings", "log")
 
 
 def commit() -> str | None:
-    """The git commit of the sources, with `+` if they differ from it; None without git."""
-    head = trace.git(ROOT, "rev-parse", "HEAD")
+    """The git commit of the sources, with `+` if they differ from it; None without git.
+
+    Nor is there one of an installed package: a repository around it is another's.
+    """
+    head = checkout.is_here() and trace.git(checkout.ROOT, "rev-parse", "HEAD")
     status = ("status", "--porcelain", "--untracked-files=no", "minituner", "rules")
-    return head + ("+" if trace.git(ROOT, *status) else "") if head else None
+    return head + ("+" if trace.git(checkout.ROOT, *status) else "") if head else None
 
 
 def code() -> str:

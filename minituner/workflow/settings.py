@@ -20,7 +20,7 @@ import yaml
 from minituner.foundation.errors import UserError
 from minituner.workflow.reading import read
 
-SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "params.schema.yaml"
+SCHEMA = Path(__file__).with_name("params.schema.yaml")
 PLAIN = {"number": "0.001", "integer": "1000", "boolean": "true"}
 COMBINED = "settings"  # what Snakemake made of params.yaml, --configfile and --config
 
@@ -58,7 +58,7 @@ def select(config: Any, *sections: str, source: str = "settings") -> dict[str, A
             key and key not in _mapping(config[top], top, source)
         ):
             raise UserError(
-                f"{source}: {section}: missing; add it (see schemas/params.schema.yaml)"
+                f"{source}: {section}: missing; add it (see minituner/workflow/params.schema.yaml)"
             )
         if key:
             wanted.setdefault(top, {})[key] = config[top][key]
@@ -141,7 +141,7 @@ def _check_schema(config: Any, schema: dict[str, Any], source: str) -> None:
             missing = next(key for key in error.validator_value if key not in value)
             raise UserError(
                 f"{source}: {_join(field, missing)}: missing; "
-                "add it (see schemas/params.schema.yaml)"
+                "add it (see minituner/workflow/params.schema.yaml)"
             )
         problem, remedy = _explain(error.validator, error.validator_value, value)
         remedy = error.schema.get("description", remedy)
@@ -171,7 +171,7 @@ def _explain(keyword: str, bound: Any, value: Any) -> tuple[str, str]:
         return "has the wrong length", f"give {keyword[:3]}imum {bound}"
     if keyword == "pattern":
         return f"does not match {bound}", "put your files into such a folder and name it here"
-    return f"breaks the schema's {keyword}: {bound}", "see schemas/params.schema.yaml"
+    return f"breaks the schema's {keyword}: {bound}", "see minituner/workflow/params.schema.yaml"
 
 
 def _conflicts(config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from minituner.foundation import checkout
+
 PACKAGE = Path(__file__).resolve().parents[1]
 CLI = "workflow.cli"  # its functions load what only people ask for, such as all commands' help
 # Rules that run a subcommand of another name.
@@ -115,7 +117,7 @@ def update(dvc_yaml: Path) -> None:
         if commands:
             lines = textwrap.wrap(", ".join(of(*commands)) + ",", 94, break_long_words=False)
             text = "".join(f"      {line}\n" for line in lines)
-            stages[i] = re.sub(r"(?m)(^      minituner/.*\n)+", text, stage, count=1)
+            stages[i] = re.sub(r"(?m)(^      minituner/\S+\.py,.*\n)+", text, stage, count=1)
     # Standard library only, since the Snakefile imports this module: not storage.atomic.
     new = dvc_yaml.with_name(f".{dvc_yaml.name}.tmp")
     new.write_text("".join(stages), encoding="utf-8")
@@ -123,4 +125,5 @@ def update(dvc_yaml: Path) -> None:
 
 
 if __name__ == "__main__":
-    update(PACKAGE.parent / "dvc.yaml")
+    checkout.need_or_exit("dvc.yaml")
+    update(checkout.ROOT / "dvc.yaml")

@@ -18,6 +18,27 @@ rule completions:
         " --log {log}"
 
 
+rule card:
+    """Write the model card of the judged adapter, the definition of done met or not."""
+    input:
+        given=list(MADE_FROM.values()),
+        data=[CORPUS, IRREGULAR, CONTROL],
+        base=model("results/base"),
+        adapters=adapters(runs.lora_runs(SWEEP)),
+        summary="results/evaluate/summary.parquet",
+        counts="results/counts/counts.parquet",
+        judged="results/definition_of_done.json",
+        template=here("minituner/reporting/template/model_card.md.j2"),
+        sources=sources("card"),
+    output:
+        "results/model_card.md",
+    params:
+        settings=settings("card"),
+    shell:
+        "python -m minituner card --settings {params.settings:q} --data data --results results"
+        " --out {output} --log {log}"
+
+
 rule report:
     """Write the one page that shows it all, the definition of done met or not."""
     input:
@@ -34,18 +55,18 @@ rule report:
         codes=rules.codes.output,
         calibration=rules.calibration.output,
         completions=rules.completions.output,
-        page=here("report/page.html.j2"),
-        style=here("report/style.css"),
-        panel=here("report/panel.js"),
+        template=[
+            here(f"minituner/reporting/template/{name}")
+            for name in ("page.html.j2", "panel.js", "style.css")
+        ],
         sources=sources("report"),
     output:
         "results/report.html",
     params:
         settings=settings("report"),
-        templates=subpath(input.page, parent=True),
     shell:
         "python -m minituner report --settings {params.settings:q} --data data"
-        " --results results --templates {params.templates:q} --out {output} --log {log}"
+        " --results results --out {output} --log {log}"
 
 
 rule values:

@@ -58,6 +58,7 @@ REPORTS = [
     *TABLES,
     "results/definition_of_done.md",
     "results/values.json",
+    "results/model_card.md",
     "results/report.html",
 ]
 

@@ -9,6 +9,7 @@ date looks unchanged to it: the record holds its checksum.
 
 import base64
 import functools
+import os
 import time
 
 from minituner.foundation import storage
@@ -19,11 +20,13 @@ IN_GIT = {
     "results/definition_of_done.json",
     "results/definition_of_done.md",
     "results/metrics.json",
+    "results/model_card.md",
     "results/values.json",
     "results/verdict.png",
 }
 
 
+@functools.cache
 def recorded(record):
     """What Snakemake recorded of an output; nothing in a record cut short by a power loss."""
     try:
@@ -52,12 +55,12 @@ def foreign_outputs():
 
 def replaced_inputs():
     """Inputs that came after what was made of them, yet have an older date and other content."""
-    state = functools.cache(lambda path: path.stat() if path.is_file() else None)
+    state = functools.cache(lambda name: os.stat(name) if os.path.isfile(name) else None)
     content = functools.cache(lambda path: f"sha256:{storage.sha256(path)}")
     for record in map(recorded, Path(".snakemake/metadata").glob("*")):
         made = record.get("endtime") or 0
         for name, checksum in (record.get("input_checksums") or {}).items():
-            now = state(Path(name))
+            now = state(name)
             if now and now.st_mtime <= made < now.st_ctime and content(Path(name)) != checksum:
                 yield name
 
@@ -70,7 +73,7 @@ UNGUARDED = {"--allowed-rules", "--forceall", "-F", "--unlock"} & set(sys.argv)
 LOCKED = any(Path(".snakemake/locks").glob("*.lock"))
 if workflow.is_main_process and not UNGUARDED and not LOCKED:
     inputs = [*Path("data").glob("*.*"), *Path("results").rglob("*.*")]
-    inputs += [*Path("minituner").rglob("*.py"), *Path("report").glob("*")]
+    inputs += [*Path("minituner").rglob("*.py"), *Path("minituner").glob("*/template/*")]
     future = [path for path in inputs if path.stat().st_mtime > time.time() + 60]
     if future:
         # Snakemake would make results of them and then throw these away for being older.

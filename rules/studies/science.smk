@@ -1,4 +1,5 @@
 from minituner.commands import study as minituner_study
+from minituner.workflow import help as minituner_help
 
 STUDIES = list(minituner_study.OF_STUDY)
 QUESTIONS = sorted(path.stem for path in Path(here("studies/questions")).glob("[!_]*.py"))
@@ -121,7 +122,7 @@ rule project:
         ),
         settings=f"studies/{LARGER}/params.yaml",
         program="studies/project.py",
-        sources=sorted(map(str, Path("minituner").rglob("*.py"))),
+        sources=sources(*minituner_help.STAGES),
     output:
         verdict="results/science/projects/{project}/definition_of_done.json",
         summary="results/science/projects/{project}/summary.parquet",

@@ -56,7 +56,8 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
             rows.append(scores.row(NAME, item, "margin", own, at="drift"))
             if own != shared:
                 item = f"{TITLES[convention]}, r={rank}, {common:g}"
-                of_convention.append(scores.row(NAME, item, "margin", shared, own, at="drift"))
+                row = scores.row(NAME, item, "margin", shared, own, at="drift")
+                of_convention.append(row | {"against": f"its best, {best[rank]:g}"})
         losses += of_convention
         parts[convention] = (best, common, of_convention)
     family(losses)

@@ -25,6 +25,7 @@ def answer(evidence: Any) -> tuple[list[Row], str]:
     rows = family(
         [
             scores.row(NAME, place, "margin", best[place], best[first], at="drift")
+            | {"against": first}
             for place in others
         ]
     )

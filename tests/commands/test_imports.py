@@ -18,7 +18,7 @@ MODEL = TABLES | {"torch", "numba"}
 ALLOWED = {
     **dict.fromkeys(("gate", "validate", "completion", "provenance", "reproduce"), set()),
     **dict.fromkeys(("environment", "fill"), set()),
-    **dict.fromkeys(("corpus", "subsets", "judge", "summarize"), TABLES),
+    **dict.fromkeys(("corpus", "subsets", "judge", "summarize", "card"), TABLES),
     **dict.fromkeys(("compare", "showcase", "values"), TABLES),
     "report": FIGURES,
     "plot": FIGURES,

@@ -55,5 +55,5 @@ def test_a_difference_between_tensors_and_formula_is_not_hidden(points, tmp_path
     row = storage.read_json(points[-1])
     row["weights_bytes_measured"] += 1
     storage.write_json(points[-1], row)
-    call("scaling", steps=points, out=tmp_path, page=tmp_path)
-    assert "DIFFER" in (tmp_path / "memory_scaling.md").read_text()
+    call("scaling", steps=points, out=tmp_path, page=tmp_path / "docs")
+    assert "DIFFER" in (tmp_path / "docs" / "memory_scaling.md").read_text()

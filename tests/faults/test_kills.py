@@ -27,7 +27,7 @@ def test_a_training_job_killed_at_ten_moments_ends_with_the_same_bytes(tmp_path,
     rows = [f"go: yesterday she went to {i}." for i in range(40)]
     splits = ["train"] * 30 + ["val"] * 10
     corpus = tmp_path / "corpus.parquet"
-    parquet.write_table(corpus, pa.table({"text": rows, "split": splits}))
+    parquet.write_table(corpus, pa.table({"text": rows, "correct_text": rows, "split": splits}))
     script = Path(__file__).parent / "pretraining.py"
     settings = json.dumps({"model": MODEL, "base": BASE})
     trainer = subprocess.Popen(

@@ -26,7 +26,7 @@ def test_a_clock_set_back_is_named_and_its_remedy_works(project, recorded, saw):
     project.make("sync")
     assert project.jobs() == {}
     project.set("evaluate", bootstrap=21)
-    again = {"summarize", "plot", "judge", "values", "completions", "report", "gate"}
+    again = {"summarize", "plot", "judge", "values", "completions", "card", "report", "gate"}
     assert set(project.jobs()) == again
     project.set("evaluate", bootstrap=20)
     finish(project, recorded)

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from minituner.commands import check as command
+from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
-from minituner.labs import checking, lab_02, material
+from minituner.labs import checking, lab_02, material, trial
 from minituner.labs.mistakes import MISTAKES
 from tests.labs.conftest import SOLUTIONS
 from tests.labs.wrong_answers import WRONG
@@ -75,6 +76,18 @@ def test_a_crash_is_one_line_with_the_learners_own_line(tmp_path):
     text = changed("00", "y = self.base(x)", "y = self.base(x[:, 1:])")
     line = text[: text.index("x[:, 1:]")].count("\n") + 1
     assert f"mine.py: line {line}: RuntimeError: " in said_of("00", text, tmp_path)
+
+
+def test_a_lab_that_needs_a_checkout_and_has_none_is_no_fault_of_the_learners(monkeypatch):
+    def load():
+        checkout.need("data/")
+
+    monkeypatch.setattr(checkout, "is_here", lambda: False)
+    monkeypatch.setattr(material, "load", load)
+    trial.loaded.cache_clear()
+    with pytest.raises(UserError) as error:
+        checking.check("02", SOLUTIONS / f"{checking.lab_name('02')}.py")
+    assert str(error.value).startswith("data/: not part of the installed package; ")
 
 
 def test_an_answer_that_cannot_be_used_is_no_traceback_of_ours(tmp_path):

@@ -14,6 +14,7 @@ from minituner.reporting.fill import BEGIN, END
 from tests.support.tiny_project import ROOT
 
 LABS = ROOT / "docs" / "labs"
+SPANISH = sorted((LABS / "es").glob("*.md"))
 SOURCE = '''# %% [markdown]
 # # Title
 #
@@ -115,3 +116,49 @@ def test_making_them_anew_writes_every_file(tmp_path):
 def test_the_page_for_teachers_lists_every_mistake_that_a_check_knows():
     page = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
     assert f"{BEGIN}\n{mistakes_list()}{END}" in page, "run `make labs`"
+
+
+def pieces(text, folder):
+    """What a translation keeps of a page: steps, code, formulas, and where links lead."""
+    prose = percent.FENCED.sub("", text)
+    formulas = re.findall(r"(?m)^    (.*)$", prose)
+    return {
+        "steps": set(re.findall(r"(?m)^## \w+ (\d)", prose)),
+        "code": set(re.findall(r"`([^`]+)`", prose)),
+        "formulas": {
+            p for line in formulas for p in re.split(r" {2,}", line) if re.search('[="]', p)
+        },
+        "links": {
+            (folder / path).resolve() if path.endswith(".md") else path
+            for path in re.findall(r"\]\(([^)#]+)[^)]*\)", prose)
+        },
+    }
+
+
+@pytest.mark.parametrize("page", SPANISH, ids=lambda page: page.name)
+def test_a_spanish_page_translates_the_text_as_it_is_now(page):
+    parts = percent.cells((LABS / page.with_suffix(".py").name).read_text(encoding="utf-8"))
+    first = page.read_text(encoding="utf-8").partition("\n")[0]
+    now = f"<!-- translates: {percent.digest(parts)} -->"
+    assert first == now, f"the English text has changed: translate the change, then write {now}"
+
+
+@pytest.mark.parametrize("page", SPANISH, ids=lambda page: page.name)
+def test_a_spanish_page_has_the_steps_code_formulas_and_links_of_the_english_one(page):
+    english = pieces((LABS / page.name).read_text(encoding="utf-8"), LABS)
+    spanish = pieces(page.read_text(encoding="utf-8"), page.parent)
+    assert spanish["steps"] == english["steps"] and spanish["formulas"] == english["formulas"]
+    for part in ("code", "links"):
+        assert english[part] <= spanish[part], english[part] - spanish[part]
+
+
+def test_a_translation_gets_the_code_of_now_and_keeps_its_text():
+    parts = percent.cells(SOURCE)
+    page = "# Título\n\n```python\nimport os\n```\n\nUno.\n\n```python\n```\n\n```text\nold\n```\n"
+    made = percent.translated(page, parts, "new\n", "lab.md")
+    assert made.startswith(
+        "# Título\n\n```python\nimport torch\n```\n\nUno.\n\n```python\ndef one(x):"
+    )
+    assert made.endswith("```text\nnew\n```\n")
+    with pytest.raises(UserError, match=r"lab\.md: 1 pieces of code, and the lab has 3"):
+        percent.translated("```text\n```\n", parts, "", "lab.md")

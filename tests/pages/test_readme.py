@@ -58,7 +58,11 @@ def outline(text):
     return {
         "headings": re.findall(r"(?m)^#+", prose),
         "commands": commands,
-        "links": set(re.findall(r"\]\(([^)]+)\)", prose)) - {"README.md", "README.es.md"},
+        "links": {
+            link
+            for link in re.findall(r"\]\(([^)]+)\)", prose)
+            if link not in ("README.md", "README.es.md") and not link.startswith("docs/labs/es/")
+        },
         "rows": re.findall(r"(?m)^\| (`.*?`) \|", prose),
         "criteria": len(re.findall(r"(?m)^\d\. \*\*", prose)),
     }

@@ -33,9 +33,12 @@ def test_ranks_differ_where_the_corrected_difference_is_significant():
         },
     )
     said = findings.against_rank(table, [1, 2, 4], "accuracy")
-    assert "does not show the rank" in said and "+1.0 points [+0.1 points, +2.0 points]" in said
+    assert (
+        "Accuracy does not differ significantly" in said
+        and "+1.0 points [+0.1 points, +2.0 points]" in said
+    )
     said = findings.against_rank(table, [1, 2, 4], "margin")
-    assert "shows the rank" in said and "+0.70 [+0.60, +0.80]" in said
+    assert "margin differs significantly" in said and "+0.70 [+0.60, +0.80]" in said
     assert "the only rank" in findings.against_rank(table, [1], "margin")
 
 
@@ -102,4 +105,4 @@ def test_whether_rank_1_suffices_follows_from_the_intervals(accuracy, verdict):
     share, cut, last = findings.spectra(*tables(accuracy))
     assert "80\u00a0% to 80\u00a0%" in share and "50\u00a0% would be an even share" in share
     assert "keeps 50\u00a0% of its gain" in cut  # from −1 to 1 of −1 to 3
-    assert verdict in last and "trains 50\u00a0% of the gain" in last
+    assert verdict in last and "reaches 50\u00a0% of the gain" in last

@@ -3,11 +3,12 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
+
+from minituner.reporting.templates import FOLDER
 
 NODE = shutil.which("node")
 MISSING = "no Node.js here to run the page's script (on Debian: apt-get install nodejs)"
-PANEL = Path(__file__).resolve().parents[2] / "report" / "panel.js"
+PANEL = FOLDER / "panel.js"
 
 
 def run(body, **given):

@@ -47,7 +47,9 @@ class Project:
 
     def environment(self):
         """A user's environment, whatever this one holds."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
+        # make tells the makes below it how to speak; a user's is below none.
+        foreign = ("GIT_", "DVC_", "MAKE", "MFLAGS")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         kept |= {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.root.parent),

@@ -30,7 +30,7 @@ def test_after_make_pull_a_fresh_clone_runs_no_job_but_sees_later_changes(clone,
     assert clone.jobs() == {}
     assert clone.stale_stages() == set()
     clone.set("evaluate", bootstrap=21)
-    again = {"summarize", "plot", "judge", "values", "completions", "report", "gate"}
+    again = {"summarize", "plot", "judge", "values", "completions", "card", "report", "gate"}
     assert set(clone.jobs()) == again
     assert clone.stale_stages() == {"evaluate", "page"}
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.support.tiny_project import ROOT
+from minituner.reporting.templates import FOLDER
 
 SECTIONS = "done ask ablation forgetting verbs examples habit sizes nf4 rank provenance".split()
 
@@ -51,7 +51,7 @@ def test_the_page_refers_to_nothing_outside_itself(tags):
 
 def test_no_script_but_the_panels_may_run_or_ask_for_anything(page, tags):
     policy = next(a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy")
-    script = (ROOT / "report" / "panel.js").read_bytes()
+    script = (FOLDER / "panel.js").read_bytes()
     digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
     assert {"default-src 'none'", f"script-src 'sha256-{digest}'"} <= set(policy.split("; "))
     assert f"<script>{script.decode()}</script>" in page.read_text(encoding="utf-8")

@@ -11,7 +11,6 @@ from minituner import data
 from minituner.checkpoints.adapters import load_run
 from minituner.reporting import page as report
 from minituner.workflow import settings
-from tests.support.tiny_project import ROOT
 
 FIELDS = ["verb", "tense", "subject", "time", "beginning", "scale", "rank", "control"]
 # Logits by the functions of the page's own script, of the models that it holds.
@@ -161,5 +160,5 @@ def test_models_too_large_for_a_page_are_left_out_of_it_with_a_word(finished, mo
     monkeypatch.chdir(finished.root)
     monkeypatch.setattr(report.panel, "MOST_BYTES", 1000)
     values = report.context(settings.load("params.yaml"), Path("data"), Path("results"))
-    text = report.render(values, ROOT / "report")
+    text = report.render(values)
     assert "too large for a page" in text and "<script" not in text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from minituner.foundation import storage, trace
+from minituner.foundation import checkout, storage, trace
 from minituner.foundation.errors import UserError
 from minituner.workflow import provenance
 from minituner.workflow.cli import main
@@ -106,5 +106,6 @@ def test_a_missing_file_is_one_line(made):
 
 
 def test_without_git_there_is_still_a_record(monkeypatch, tmp_path):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    (tmp_path / "Snakefile").touch()
     assert provenance.commit() is None

@@ -8,7 +8,7 @@ import pytest
 
 TUNED = {"train", "train_full", "qlora"}
 SCORED = {"evaluate", "agreement", "summarize"}
-REPORTED = {"plot", "judge", "values", "completions", "report", "gate"}
+REPORTED = {"plot", "judge", "values", "completions", "card", "report", "gate"}
 ADAPTED = {"spectra", *SCORED, *REPORTED}
 AFTER_BASE = {"calibration", "counts", "quantize", "memory", "codes", *TUNED, *ADAPTED}
 ALL_RULES = {"corpus", "subsets", "base", *AFTER_BASE}
@@ -135,12 +135,17 @@ CHANGES = {
         set(),
     ),
     "the page's template": (
-        another_line("report/page.html.j2"),
+        another_line("minituner/reporting/template/page.html.j2"),
         {"report"},
         {"page"},
     ),
+    "the card's template": (
+        another_line("minituner/reporting/template/model_card.md.j2"),
+        {"card"},
+        {"page"},
+    ),
     "the page's script": (
-        another_line("report/panel.js"),
+        another_line("minituner/reporting/template/panel.js"),
         {"report"},
         {"page"},
     ),
@@ -148,7 +153,7 @@ CHANGES = {
         lambda project: project.edit(
             "rules/experiment/counts.smk", "--out results/counts", "--out  results/counts"
         ),
-        {"counts", "values", "report"},
+        {"counts", "values", "card", "report"},
         {"counts"},
     ),
 }
@@ -269,6 +274,7 @@ def test_another_seed_only_adds_jobs(project):
         "judge": 1,
         "spectra": 1,
         "completions": 1,
+        "card": 1,
         "report": 1,
         "values": 1,
         "gate": 1,
@@ -288,6 +294,7 @@ def test_another_rank_only_adds_jobs(project):
         "judge": 1,
         "spectra": 1,
         "completions": 1,
+        "card": 1,
         "report": 1,
         "values": 1,
         "gate": 1,

@@ -27,6 +27,8 @@ def test_a_missed_bar_names_its_criterion_and_costs_no_result(project):
     assert not (project.root / "results" / "gate.txt").exists()
     assert "**NO**" in (project.root / "results" / "definition_of_done.md").read_text()
     assert "✗ missed" in (project.root / "results" / "report.html").read_text(encoding="utf-8")
+    card = (project.root / "results" / "model_card.md").read_text(encoding="utf-8")
+    assert "> **The definition of done is not met**: 1 of 5 criteria" in card
     assert set(project.jobs()) == {"gate"}
     again = project.make("all", ok=False)
     assert again.returncode != 0

@@ -9,8 +9,8 @@ from minituner.workflow import cli, sources
 
 EVERY = sorted(path.stem for path in cli.COMMANDS.glob("[!_]*.py"))
 FOR_PEOPLE = {
-    *("compare", "complete", "completion", "conjugate", "merge", "provenance", "validate"),
-    *("environment", "fill", "reproduce", "showcase"),
+    *("check", "compare", "complete", "completion", "conjugate", "merge"),
+    *("environment", "fill", "provenance", "reproduce", "showcase", "validate"),
 }
 STUDIES = {"scaling", "step", "studies", "study", "throughput"}  # targets of their own
 OF_ALL = [name for name in EVERY if name not in FOR_PEOPLE | STUDIES]  # what `snakemake all` runs

@@ -230,8 +230,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # **Going further.** `minituner counts --shape llama-65b --rank 64` has the same formulas for
-# models of any size: in 16 bits full fine-tuning takes 12 bytes a parameter, of which the weights
-# are two. For which lengths of a sequence do a 7B model's activations outweigh its weights
-# (`--batch`, `--tokens`)? Table 3 of the LoRA paper says 0.35 M for GPT-2 medium at rank 4 on q
-# and v; what does your formula say? ([Theory
+# models of any size: in 16 bits, without a float32 copy of the weights, full fine-tuning takes 12
+# bytes a parameter, of which the weights are two. For which lengths of a sequence do a 7B model's
+# activations outweigh its weights (`--batch`, `--tokens`)? Table 3 of the LoRA paper says 0.35 M
+# for GPT-2 medium at rank 4 on q and v; what does your formula say? ([Theory
 # 2](../theory/02-parameter-count.md#what-the-papers-count) tries.)
