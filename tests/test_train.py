@@ -46,3 +46,11 @@ def test_the_textbook_trains_by_its_own_loss_and_torchs_optimizer(model):
     curve = train.fit(model, iter([batch] * TUNING["steps"]), [batch], TUNING)
     assert [row["step"] for row in curve] == [0, 4, 8]
     assert curve[-1]["val_loss"] < curve[0]["val_loss"] - 0.1
+
+
+def test_whole_sentences_are_all_there_and_each_symbol_counts(monkeypatch):
+    monkeypatch.setattr(train, "VALIDATED", 2)
+    texts = ["go", "went", "gone"]
+    batches = train.whole_sentences(texts, "\negnotw")
+    assert [len(ids) for ids, _ in batches] == [2, 1]
+    assert sum(train.counted(targets) for _, targets in batches) == len("".join(texts)) + 3

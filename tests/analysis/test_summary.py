@@ -51,6 +51,24 @@ def test_the_table_for_people_has_the_interval_beside_each_value(summary, tmp_pa
         assert float(rows["lora_r1"][column]) == group[end]
 
 
+def test_the_table_by_verb_has_irregular_and_regular_pasts(summary, tmp_path):
+    table = parquet.read_frame(tmp_path / "out" / "per_verb.parquet").set_index(["group", "set"])
+    assert table.loc[("lora_r1", "irregular"), "accuracy"] == 0.75, "both seeds together"
+    assert table.loc[("lora_r1", "control"), "sentences"] == 2 * 40
+    assert set(table["verb_lemma"]) == {"go", "walk"}
+
+
+def test_each_metric_that_a_page_compares_within_a_seed_is_compared(tmp_path):
+    names = ("base", "lora_r1_s0", "lora_r2_s0", "qlora_r1_s0")
+    paths = write_runs(tmp_path, **{name: scored([True, False] * 20) for name in names})
+    call("summarize", given={"evaluate": BOOTSTRAP}, runs=paths, out=tmp_path / "out")
+    summary = parquet.read_frame(tmp_path / "out" / "summary.parquet")
+    compared = {"accuracy", "margin", "form_logp", "perplexity_drift", "control_accuracy"}
+    for over in ("_over_lowest", "_over_lora"):
+        found = {m.removesuffix(over) for m in summary["metric"] if m.endswith(over)}
+        assert found == compared, over
+
+
 def test_a_paired_difference_of_equal_runs_is_exactly_zero(summary):
     gain = lookup(summary, "base", "accuracy_gain")
     assert gain["low"] == gain["value"] == gain["high"] == 0

@@ -63,8 +63,10 @@ def test_weights_of_another_shape_are_refused(base):
     config = storage.read_json(base / "config.json")
     config["model"]["d_model"] = 32
     storage.write_json(base / "config.json", config)
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match="does not fit") as error:
         models.load_model(base)
+    assert "size mismatch for tok_emb.weight: copying a param" in str(error.value), "one line"
+    assert "\n" not in str(error.value)
 
 
 def test_nothing_is_read_through_pickle():

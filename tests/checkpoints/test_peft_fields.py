@@ -241,6 +241,8 @@ def test_every_field_of_pefts_config_is_known_and_tried():
         ({"layers_to_transform": 1, "target_modules": ".*proj"}, "needs names in target_modules"),
         ({"layers_to_transform": 1, "layers_pattern": "blocks"}, "superfluous"),
         ({"revision": "main"}, "revision: 'main' is a hub's name for a version"),
+        ({"revision": 7}, "revision: 7 is not text; train"),
+        ({"brand_new": 7}, "known here; train the adapter without it, or delete the field"),
         ({"use_rslora": True, "r": -1}, "math domain error"),
     ],
 )

@@ -20,6 +20,15 @@ def test_run_names_are_read(name, group, method, rank, seed):
     assert runs.parse_run(name) == expected
 
 
+def test_a_sweeps_runs_are_each_rank_with_each_seed():
+    sweep = {"ranks": [1, 8], "qlora_ranks": [8], "seeds": [0, 3]}
+    full, qlora = ["full_s0", "full_s3"], ["qlora_r8_s0", "qlora_r8_s3"]
+    lora = ["lora_r1_s0", "lora_r1_s3", "lora_r8_s0", "lora_r8_s3"]
+    assert runs.all_runs(sweep) == ["base", "nf4", *full, *lora, *qlora]
+    assert runs.compared_runs(sweep) == lora[2:]
+    assert runs.qlora_runs(sweep) == qlora
+
+
 def test_a_strange_run_name_is_refused():
     with pytest.raises(UserError, match="not a run's name"):
         runs.parse_run("lora_r1_s0_old")

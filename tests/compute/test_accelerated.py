@@ -411,7 +411,28 @@ def with_other_linear() -> MiniGPT:
     return model
 
 
+def with_other_heads() -> MiniGPT:
+    model = minigpt()
+    model.blocks[1].attn.n_head *= 2
+    return model
+
+
+def without_blocks() -> MiniGPT:
+    model = minigpt()
+    model.blocks = nn.ModuleList()
+    return model
+
+
+def with_norm_without_bias() -> MiniGPT:
+    model = minigpt()
+    model.blocks[1].ln2.bias = None
+    return model
+
+
 OTHERS = {
+    "heads of another number": (with_other_heads, "blocks with different numbers of heads"),
+    "no blocks": (without_blocks, "a model without blocks"),
+    "a norm without a bias": (with_norm_without_bias, "a norm without weight or bias"),
     "a forward hook": (with_forward_hook, "has hooks"),
     "a hook before forward": (with_forward_pre_hook, "has hooks"),
     "a backward hook": (with_backward_hook, "has hooks"),

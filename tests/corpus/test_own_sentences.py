@@ -111,6 +111,7 @@ def test_the_same_sentences_are_read_from_csv_jsonl_and_parquet(tmp_path):
         ({"alternatives": 3}, "alternatives: '3' is no list"),
         ({"alternatives": [3]}, "alternatives: '3' is no text"),
         ({"alternatives": ["tuvo"]}, "alternatives: 'tuvo' is empty, correct or given twice"),
+        ({"alternatives": "a|b|a"}, "alternatives: 'a' is empty, correct or given twice"),
         ({"mis_conjugation_type": "x", "form": "tuvo", "text": "tener: ayer ella tuvo hambre."},
          "mis_conjugation_type: given for a correct form"),
         ({"splt": "test"}, "splt: unknown column"),

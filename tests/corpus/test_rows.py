@@ -59,6 +59,13 @@ def complaint(folder, name, content):
     return message.removeprefix(f"{folder / name}: ")
 
 
+@pytest.mark.parametrize(("how", "cell"), [({}, "a b"), ({"trim": False}, " a  b ")])
+def test_blanks_round_a_cell_are_dropped_unless_a_sentence_is_meant(tmp_path, how, cell):
+    (tmp_path / "a.csv").write_text("x,y\n a  b ,c\n", encoding="utf-8")
+    ((row, _),) = rows.csv_rows(tmp_path / "a.csv", lambda columns, fault: None, **how)
+    assert row == {"x": cell, "y": "c"}
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
 def test_a_table_is_read_whatever_divides_its_cells_and_packed_or_not(

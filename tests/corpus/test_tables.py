@@ -26,7 +26,8 @@ def complaint(read, tmp_path, text, *args):
         read(path, *args)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
-    assert "\n" not in message and "; " in message, "one line that ends in a remedy"
+    remedy = message.rpartition("; ")[2]
+    assert "\n" not in message and remedy not in (message, "None"), "one line with a remedy"
     return message.removeprefix(f"{path}: ")
 
 
@@ -80,7 +81,8 @@ BUS = "object,by bus,,,go\n"  # row 89
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        (change(TEMPLATES, SHE, "subjekt,she,3sg,,\n"), "row 9: kind: ", "unknown 'subjekt'"),
+        (change(TEMPLATES, SHE, "subjekt,she,3sg,,\n"), "row 9: kind: ",
+         "unknown 'subjekt'; use one of subject, "),
         (change(TEMPLATES, SHE, "subject,she,4sg,,\n"), "row 9: person: ", "unknown '4sg'"),
         (change(TEMPLATES, SHE, "subject,she,,,\n"), "row 9: person: ", "unknown ''"),
         (change(TEMPLATES, SHE, "subject,,3sg,,\n"), "row 9: text: ", "empty"),
@@ -88,6 +90,7 @@ BUS = "object,by bus,,,go\n"  # row 89
         (TEMPLATES + "auxiliary,can,,infinitive,\n", "row 190: text: ", "second auxiliary"),
         (TEMPLATES + "auxiliary,can,4sg,infinitive,\n", "row 190: person: ", "unknown '4sg'"),
         (TEMPLATES + "auxiliary,can,1sg,,\n", "row 190: tense: ", "unknown ''"),
+        (TEMPLATES + "auxiliary,can,1sg,infinitive,\n", "row 190: text: ", "a second auxiliary"),
         (TEMPLATES + "pattern,{time} {form}.,,infinitive,\n", "row 190: text: ", "each part once"),
         (TEMPLATES + "pattern,{time,,infinitive,\n", "row 190: text: ", "expected '}'"),
         (change(TEMPLATES, SHE, SHE + "subject,she,1sg,,\n"), "row 10: text: ", "comes twice"),

@@ -34,6 +34,7 @@ TREE = FOLDER / "tree"
 HARMLESS = Path(__file__).with_name("harmless.json")  # mutant → why no test can notice it
 SLOWER, SECONDS = 10, 120  # a mutant hangs if its tests take that many times as long, and this
 PATIENCE = 3600  # on the clock, where the limit above is of CPU time
+NOTICED = ("noticed", "hangs")
 MEMORY = 16 << 30  # addresses, of which torch takes several GB
 
 
@@ -128,8 +129,10 @@ def attempt(mutant: drawn.Mutant, found: covered.Covered) -> dict[str, str]:
     return {"mutant": mutant.name, "outcome": outcome, "by": said.read_text()}
 
 
-def counts(mutants: list[drawn.Mutant], outcomes: dict[str, str], made: int) -> dict:
+def counts(mutants: list[drawn.Mutant], attempts: list[dict[str, str]], made: int) -> dict:
     """What the page says, room by room; an outcome counts if its mutant is still drawn."""
+    outcomes = {row["mutant"]: row["outcome"] for row in attempts}
+    at_first = {row["mutant"]: row["outcome"] for row in reversed(attempts)}
     reasons = json.loads(HARMLESS.read_text(encoding="utf-8"))
     rooms: dict[str, dict[str, int]] = {}
     missed = []
@@ -137,8 +140,9 @@ def counts(mutants: list[drawn.Mutant], outcomes: dict[str, str], made: int) -> 
         if mutant.name not in outcomes:
             continue
         room = rooms.setdefault(reliability.room_of(mutant.name), {})
-        noticed = outcomes[mutant.name] in ("noticed", "hangs")
+        noticed = outcomes[mutant.name] in NOTICED
         room["faults"] = room.get("faults", 0) + 1
+        room["at first"] = room.get("at first", 0) + (at_first[mutant.name] in NOTICED)
         room["noticed"] = room.get("noticed", 0) + noticed
         if not noticed:
             reason = reasons.get(mutant.name)
@@ -157,16 +161,17 @@ def main() -> None:
     found = measure()
     log = FOLDER / "outcomes.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    outcomes = {row["mutant"]: row["outcome"] for row in map(json.loads, lines)}
+    attempts = list(map(json.loads, lines))
+    noticed = {row["mutant"] for row in attempts if row["outcome"] in NOTICED}
     for mutant in every[: args.mutants]:
-        if outcomes.get(mutant.name) in ("noticed", "hangs"):
+        if mutant.name in noticed:
             continue
         row = attempt(mutant, found)
         print(f"{row['outcome']:10} {mutant.name}", flush=True)
-        outcomes[mutant.name] = row["outcome"]
+        attempts.append(row)
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    written = counts(every[: args.mutants], outcomes, len(every))
+    written = counts(every[: args.mutants], attempts, len(every))
     reliability.MUTATED.write_text(
         json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )

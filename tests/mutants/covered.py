@@ -85,7 +85,7 @@ def measure(tree: Path, room: str, out: Path) -> int:
 
 
 def together(paths: list[Path]) -> Covered:
-    """What several rooms run."""
+    """What several rooms run. A line that importing runs in one of them has no tests of its own."""
     whole = Covered({}, {})
     for path in paths:
         part = Covered(**json.loads(path.read_text(encoding="utf-8")))
@@ -93,7 +93,8 @@ def together(paths: list[Path]) -> Covered:
         for name, lines in part.lines.items():
             mine = whole.lines.setdefault(name, {})
             for line, tests in lines.items():
-                mine[line] = mine.get(line, []) + tests
+                before = mine.get(line, tests)
+                mine[line] = before + tests if before and tests else []
     return whole
 
 

@@ -153,16 +153,18 @@ def _mutants(mutated):
         f"left out: of {mutated['possible']:,} that [mutmut](https://github.com/boxed/mutmut)'s",
         "operators make, as many as the table counts were drawn at random. Words to people, types",
         "and compiled loops were left alone. A fault is noticed if a unit test that runs its line",
-        "fails, or no longer ends; a line that no test runs has none to notice it.",
+        "fails, or no longer ends; a line that no test runs has none to notice it. What was not",
+        "noticed at first got a test, or the reason why it changes nothing.",
         "",
-        "| sources | faults | noticed | changes nothing | not noticed |",
-        "|---|--:|--:|--:|--:|",
+        "| sources | faults | noticed at first | noticed now | changes nothing | not noticed |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
-    unnoticed, total = mutated["unnoticed"], [0, 0, 0, 0]
+    unnoticed, total = mutated["unnoticed"], [0, 0, 0, 0, 0]
     for room, counts in mutated["rooms"].items():
         here = [row for row in unnoticed if room_of(row["fault"]) == room]
         harmless = sum(row["changes nothing"] is not None for row in here)
-        cells = [counts["faults"], counts["noticed"], harmless, len(here) - harmless]
+        cells = [counts["faults"], counts["at first"], counts["noticed"]]
+        cells += [harmless, len(here) - harmless]
         total = [sum(pair) for pair in zip(total, cells, strict=True)]
         lines.append(f"| {room} | {' | '.join(f'{n:,}' for n in cells)} |")
     lines.append(f"| **all** | {' | '.join(f'{n:,}' for n in total)} |")
