@@ -29,7 +29,7 @@ BASE |= {"eval_every": 600, "weight_decay": 0.01}
 TUNED, TESTED = 400, 100  # sentences
 # What to type where a file cannot be read that `make all` makes, or that git holds.
 MADE = "`make all` in the project's folder makes what is deleted again"
-TRACKED = "`git checkout params.yaml data` there brings it back as it was"
+TRACKED = "`git checkout params.yaml data` there brings it back as it was committed"
 Rows = list[dict[str, Any]]  # each with `text`, `prompt`, `form`, `alternatives`, `verb_lemma`
 
 
