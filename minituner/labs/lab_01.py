@@ -22,7 +22,7 @@ def model_counts(work: Work) -> Iterator[Case]:
         wrong = {
             "biases forgotten": right - layers * (f + d),
             "biases forgotten: fc1's": right - layers * f,
-            "biases forgotten: fc2's": right - layers * d,
+            "biases forgotten: fc2's, or one d of the norms": right - layers * d,
             "biases of attention": right + layers * 4 * d,
             "head counted twice": right + config.vocab_size * d,
             "positions forgotten": right - config.context * d,
