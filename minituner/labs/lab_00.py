@@ -12,8 +12,8 @@ from minituner.foundation import seeds
 from minituner.labs.checking import Case, Step, Work, Wrong, is_tensor, same, tell, tell_all
 
 IN, OUT, RANK, ALPHA, ROWS = 24, 16, 4, 12.0, 5
-# What A may hold at first. Normal numbers of variance 1 are five times a Linear's own and still
-# pass: B A is zero all the same, and a smaller rate takes the same steps.
+# What A's largest number may be at first. Normal numbers of variance 1 pass, though they are some
+# eight times a Linear's own here: B A is zero all the same, and a smaller rate takes equal steps.
 SMALLEST, LARGEST = 1e-6, 10.0
 
 
