@@ -80,8 +80,9 @@ class LoRALinear(nn.Module):
 # ## Step 2: The update
 #
 # Write `forward`. A batch holds a vector x a row, so W x is `x @ W.T`, which is what `base(x)`
-# and `F.linear(x, W)` compute. Apply A first: x A has r numbers a row. Were B A multiplied out
-# first, each call would pay for a whole (out, in) matrix.
+# and `F.linear(x, W)` compute, for a single vector and for rows of rows, (…, in), as well.
+# Applying A first is cheaper: `x @ A.T` has r numbers a row. Were B A multiplied out first, which
+# gives the same, each call would pay for a whole (out, in) matrix.
 
 # %%
 if __name__ == "__main__":
@@ -95,9 +96,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Step 3: The gradients
 #
-# Let L be a loss and G its gradient with respect to the layer's output: one row for each row of
-# x. A weight that is not frozen would get ∂L/∂W = Gᵀ x, of the shape (out, in). Now W_eff = W +
-# (α/r) B A. By the chain rule,
+# Let L be a loss and G = ∂L/∂y its gradient with respect to the layer's output: one row for each
+# row of x. A weight that is not frozen would get ∂L/∂W = Gᵀ x, of the shape (out, in). (Theory 1
+# gives the letter G to this product.) Now W_eff = W + (α/r) B A. By the chain rule,
 #
 #     ∂L/∂A = (α/r) Bᵀ (Gᵀ x)          ∂L/∂B = (α/r) (Gᵀ x) Aᵀ
 #
@@ -148,7 +149,7 @@ if __name__ == "__main__":
 # A finished adapter can be added to the weight: W ← W + (α/r) B A. From then on the layer costs
 # what its base cost alone. Write `merge_`, and mind two things. `forward` must not add the update
 # *again*; and whoever calls `merge_` twice must not get the update twice. So the layer has to
-# remember whether it is merged, in an attribute that `__init__` sets.
+# remember whether it is merged, in an attribute that `__init__` sets. And W stays frozen.
 
 # %%
 if __name__ == "__main__":

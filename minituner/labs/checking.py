@@ -1,40 +1,31 @@
-"""Running a learner's file step by step, and saying the first thing that is wrong with it.
+"""Checking a learner's file step by step, and saying the first thing that is wrong with it.
 
 A lab's checks are a module with `STEPS`, in order. A step's function is handed the learner's `Work`
 and raises `Wrong`, with a mistake's name from `mistakes.py`, or returns. A wrong answer is told by
 what it equals: `tell` holds it against the right one and then against what each typical mistake
-would have given.
+would have given, and `tell_all` does so on several inputs, on all of which the mistake must fit.
 """
 
 import dataclasses
 import importlib
+import math
+import numbers
 import re
-import sys
-import traceback
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
-from minituner.foundation.text import parse_json, read_text
 from minituner.labs.mistakes import MISTAKES
+from minituner.labs.work import OURS, Work, Wrong, problem_of
 
 FOLDER = Path("docs/labs")
 THEORY = Path("docs/theory")
 NAMES = ("00-lora-by-hand", "01-lora-counts", "02-lora-finetune", "03-qlora-preview")
-MODULE = "learner"  # what the learner's file is called while it is checked: not `__main__`
-
-
-class Wrong(Exception):
-    """What is wrong: a typical mistake's name, and what else there is to say; or that alone."""
-
-    def __init__(self, mistake: str, more: str = ""):
-        super().__init__(mistake)
-        self.mistake, self.more = mistake, more
+PLURAL = re.compile(r"(the )?(?!bias)[a-z]*[a-rt-z]s\b(?!')")  # "the codes", "targets", not "loss"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Step:
 
     Attributes:
         title: as the lab's page has it behind `## Step N: `.
-        theory: a chapter and the heading there: `02-parameter-count.md: One layer`.
+        theory: a chapter and the heading there, `02-parameter-count.md: One layer`; or empty.
         check: raises `Wrong` if the learner's work is wrong.
     """
 
@@ -52,114 +43,127 @@ class Step:
     check: Callable[["Work"], None]
 
 
-class Work:
-    """A learner's file, run once; its names are attributes.
-
-    Args:
-        path: a Python file or a notebook.
-
-    Raises:
-        UserError: if it is neither, or does not run; with the learner's own line.
-    """
-
-    def __init__(self, path: Path):
-        self.path, self._chunks = path, set()
-        self._module = types.ModuleType(MODULE)
-        sys.modules[MODULE] = self._module  # where dataclasses look for their names
-        for name, source in self._sources():
-            self._chunks.add(name)
-            try:
-                exec(compile(source, name, "exec"), self._module.__dict__)
-            except SyntaxError as error:
-                raise UserError(f"{name}: line {error.lineno}: {error.msg}; mend it") from None
-            except (Exception, SystemExit) as error:
-                raise UserError(f"{problem_of(error, self, 'its cells', {})}; mend it") from None
-
-    def _sources(self) -> Iterator[tuple[str, str]]:
-        """Name and code of the file or, of a notebook, of each cell."""
-        text = read_text(self.path, "name the file that you wrote")
-        if self.path.suffix != ".ipynb":
-            yield str(self.path), text
-            return
-        try:
-            cells = parse_json(text)["cells"]
-            codes = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{self.path}: not a notebook; name a .py or an .ipynb file") from None
-        for number, code in enumerate(codes, 1):
-            # Lines for the notebook alone, such as %matplotlib inline, are no Python.
-            source = re.sub(r"(?m)^( *)[%!].*$", r"\1pass", "".join(code))
-            yield f"{self.path}: code cell {number}", source
-
-    def __getattr__(self, name: str) -> Any:
-        """What the learner's file calls `name`."""
-        try:
-            return getattr(self._module, name)
-        except AttributeError:
-            raise Wrong("", f"there is no `{name}`; keep the names of the file with gaps") from None
-
-    def place(self, error: BaseException) -> str:
-        """The last line of the learner's own that an error came through, with the file's name."""
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f"{f.filename}: line {f.lineno}" for f in frames if f.filename in self._chunks]
-        return lines[-1] if lines else f"{self.path}: what your code gave cannot be used"
+def verb(what: str, one: str = "is", many: str = "are") -> str:
+    """A name with its verb: `the code is`, `the codes are`."""
+    return f"{what} {many if PLURAL.match(what) else one}"
 
 
 def is_tensor(answer: Any, shape: tuple[int, ...], what: str) -> None:
-    """Refuse an answer that is no float tensor of a shape.
+    """Refuse an answer that is no tensor of a shape.
 
     Raises:
         Wrong: saying what it is.
     """
     if not isinstance(answer, torch.Tensor):
         forgot = "; is a `return` missing?" if answer is None else ""
-        raise Wrong("", f"{what} is {type(answer).__name__}, not a tensor{forgot}")
+        raise Wrong("", f"{verb(what)} {type(answer).__name__}, not a tensor{forgot}")
     if tuple(answer.shape) != shape:
-        raise Wrong("", f"{what} has the shape {tuple(answer.shape)}, not {shape}")
+        raise Wrong("", f"{verb(what, 'has', 'have')} the shape {tuple(answer.shape)}, not {shape}")
+
+
+def is_number(answer: Any, what: str) -> None:
+    """Refuse an answer that is neither a number nor a tensor of one.
+
+    Raises:
+        Wrong: saying what it is.
+    """
+    if isinstance(answer, torch.Tensor):
+        is_tensor(answer, (), what)
+    elif not isinstance(answer, numbers.Real):
+        forgot = "; is a `return` missing?" if answer is None else ""
+        raise Wrong("", f"{verb(what)} {answer!r:.80}, not a number{forgot}")
 
 
 def same(answer: Any, right: Any, within: float = 1e-5) -> bool:
-    """Whether two tensors, numbers or dicts of numbers are equal up to float rounding."""
-    if isinstance(right, dict):
-        keys = isinstance(answer, dict) and answer.keys() == right.keys()
-        return keys and all(same(answer[key], right[key], within) for key in right)
-    answer, right = (torch.as_tensor(x, dtype=torch.float64) for x in (answer, right))
+    """Whether two tensors or numbers are equal up to float rounding; a count must be exact."""
+    if isinstance(right, int):
+        return bool(answer == right)
+    answer, right = (torch.as_tensor(x, dtype=torch.float64).detach() for x in (answer, right))
     return answer.shape == right.shape and torch.allclose(answer, right, within, within)
+
+
+class Case(NamedTuple):
+    """An answer and what it is held against.
+
+    Attributes:
+        answer: the learner's: a tensor or a number.
+        right: the same, right.
+        mistakes: name → the same, wrong in that way. A mistake that gives several wrong answers
+            has one entry for each, `name: which`.
+        what: a name for the answer.
+    """
+
+    answer: Any
+    right: Any
+    mistakes: dict[str, Any]
+    what: str
 
 
 def tell(
     answer: Any, right: Any, mistakes: dict[str, Any], what: str, within: float = 1e-5
 ) -> None:
-    """Hold an answer against the right one, then against what typical mistakes give.
+    """Hold one answer against the right one, then against what typical mistakes give.
 
     Args:
-        answer: the learner's: a tensor, a number or a dict of numbers.
-        right: the same, right.
-        mistakes: name → the same, wrong in that way.
-        what: a name for the answer.
+        answer: see `Case`.
+        right: see there.
+        mistakes: see there.
+        what: see there.
         within: relative and absolute tolerance.
 
     Raises:
-        Wrong: with the mistake's name, or both values if no mistake gives the answer.
+        Wrong: with the mistake's name, or how far off the answer is if no mistake gives it.
     """
-    if isinstance(right, torch.Tensor):
-        is_tensor(answer, tuple(right.shape), what)
-        answer = answer.detach()
-    elif isinstance(right, dict) and not (
-        isinstance(answer, dict) and answer.keys() == right.keys()
-    ):
-        raise Wrong("", f"{what} is {answer!r:.80}, not a dict with the keys {', '.join(right)}")
-    elif not isinstance(right, dict) and not isinstance(answer, int | float | torch.Tensor):
-        raise Wrong("", f"{what} is {answer!r:.80}, not a number")
-    if same(answer, right, within):
+    tell_all([Case(answer, right, mistakes, what)], within)
+
+
+def tell_all(cases: Iterable[Case], within: float = 1e-5) -> None:
+    """The same for answers to several inputs: a mistake is named only if it gives all of them.
+
+    Where a case does not list a mistake, the mistake changes nothing. An error that comes once an
+    answer was wrong, as of matrices that fit only where they are square, does not hide its name.
+
+    Raises:
+        Wrong: with the mistake's name, or how far off the first wrong answer is.
+    """
+    seen: list[Case] = []
+    try:
+        for case in cases:
+            if isinstance(case.right, torch.Tensor):
+                is_tensor(case.answer, tuple(case.right.shape), case.what)
+            else:
+                is_number(case.answer, case.what)
+            seen.append(case)
+    except Exception:
+        if all(same(case.answer, case.right, within) for case in seen):
+            raise
+    wrong = [case for case in seen if not same(case.answer, case.right, within)]
+    if not wrong:
         return
-    for name, wrong in mistakes.items():
-        if not same(wrong, right, within) and same(answer, wrong, within):
-            raise Wrong(name)
-    if isinstance(right, torch.Tensor):
-        worst = float((answer - right).abs().max())
-        raise Wrong("", f"{what} is wrong, by {worst:.3g} where it is wrong most")
-    raise Wrong("", f"{what} is {answer}; right is {right}")
+    for name in dict.fromkeys(name for case in seen for name in case.mistakes):
+        would_be = [case.mistakes.get(name, case.right) for case in seen]
+        pairs = list(zip(seen, would_be, strict=True))
+        differs = any(not same(value, case.right, within) for case, value in pairs)
+        if differs and all(same(case.answer, value, within) for case, value in pairs):
+            mistake, _, which = name.partition(": ")
+            raise Wrong(mistake, f"({which})" if which else "")
+    raise Wrong("", off(wrong[0]))
+
+
+def off(case: Case) -> str:
+    """How far an answer is from the right one."""
+    if not isinstance(case.right, torch.Tensor):
+        return f"{verb(case.what)} {shown(case.answer)}; right would be {shown(case.right)}"
+    worst = float((case.answer.detach().double() - case.right.double()).abs().max())
+    if not math.isfinite(worst):
+        return f"{verb(case.what, 'holds', 'hold')} NaN or infinity"
+    return f"{verb(case.what)} wrong: the largest difference is {shown(worst)}"
+
+
+def shown(number: Any) -> str:
+    """A number as it is printed: a whole one with all its digits, any other with six."""
+    number = float(number) if isinstance(number, torch.Tensor) else number
+    return f"{int(number)}" if math.isfinite(number) and number == int(number) else f"{number:.6g}"
 
 
 def lab_name(lab: str) -> str:
@@ -197,23 +201,13 @@ def check(lab: str, path: Path | None = None) -> None:
     for number, step in enumerate(steps, 1):
         try:
             step.check(work)
-        except checkout.NoCheckoutError:
-            raise  # no fault of the learner's
+        except OURS:
+            raise
         except (Exception, SystemExit) as error:
             chapter, _, heading = step.theory.partition(": ")
-            read = f"read step {number} of {FOLDER / name}.md, and {THEORY / chapter}, {heading!r}"
+            read = f"read step {number} of {FOLDER / name}.md"
+            read += f", and {THEORY / chapter}, {heading!r}" if heading else ""
             problem = problem_of(error, work, f"step {number}, {step.title}", MISTAKES[name[:2]])
             raise UserError(f"{problem}; {read}") from None
         print(f"step {number}, {step.title}: right", flush=True)
     print(f"All {len(steps)} steps of lab {name[:2]} are right.")
-
-
-def problem_of(error: BaseException, work: Work, step: str, mistakes: dict[str, str]) -> str:
-    """What a step raised, as one line without a remedy."""
-    if isinstance(error, Wrong):
-        named = f"{error.mistake}: {mistakes[error.mistake]}" if error.mistake else ""
-        return f"{work.path}: {step}: {' '.join(filter(None, (named, error.more)))}"
-    if isinstance(error, NotImplementedError):
-        return f"{work.place(error)}: this gap is still open: {error}"
-    place, words = work.place(error), " ".join(str(error).split())
-    return f"{place}: {type(error).__name__}: {words} (in {step})"

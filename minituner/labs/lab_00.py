@@ -1,5 +1,7 @@
 """Lab 00, LoRA by hand: its steps."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -7,9 +9,12 @@ import torch.nn as nn
 
 from minituner import lora
 from minituner.foundation import seeds
-from minituner.labs.checking import Step, Work, Wrong, is_tensor, tell
+from minituner.labs.checking import Case, Step, Work, Wrong, is_tensor, same, tell, tell_all
 
 IN, OUT, RANK, ALPHA, ROWS = 24, 16, 4, 12.0, 5
+# What A's largest number may be at first. Normal numbers of variance 1 pass, though they are some
+# eight times a Linear's own here: B A is zero all the same, and a smaller rate takes equal steps.
+SMALLEST, LARGEST = 1e-6, 10.0
 
 
 def drawn(*purpose: object) -> torch.Generator:
@@ -32,13 +37,39 @@ def inputs(width: int = IN, *purpose: object) -> torch.Tensor:
 
 
 def update(layer: Any, x: torch.Tensor, scale: float = ALPHA / RANK) -> torch.Tensor:
-    """s B A x for rows x, (N, in) → (N, out)."""
+    """s B A x, (…, in) → (…, out)."""
     return scale * (x @ layer.lora_A.T @ layer.lora_B.T).detach()
+
+
+@contextlib.contextmanager
+def nan_where_empty() -> Iterator[None]:
+    """Have torch.empty give NaN, and not what lies in memory, which may look like any numbers."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)
+
+
+def starts_random(A: torch.Tensor, of_another: torch.Tensor) -> None:
+    """Any small random numbers, other ones in each layer, and rows that each add something."""
+    A, of_another = A.detach().float(), of_another.detach().float()
+    if not A.isfinite().all():
+        raise Wrong("A uninitialised")
+    if not A.any():
+        raise Wrong("A zero")
+    if not SMALLEST < A.abs().max() < LARGEST:
+        raise Wrong("A out of size", f"(its largest number is {A.abs().max():.3g})")
+    if torch.equal(A, of_another) or torch.linalg.matrix_rank(A) < RANK:
+        raise Wrong("A not random")
 
 
 def fresh(work: Work) -> None:
     """Shapes, where A and B start, and what is trained."""
-    layer = work.LoRALinear(nn.Linear(IN, OUT), RANK, ALPHA)
+    with nan_where_empty():
+        layer = work.LoRALinear(nn.Linear(IN, OUT), RANK, ALPHA)
     for name in ("lora_A", "lora_B", "scaling"):
         if not hasattr(layer, name):
             raise Wrong("", f"the layer has no attribute {name}")
@@ -55,19 +86,22 @@ def fresh(work: Work) -> None:
         raise Wrong("base not frozen")
     if B.any():
         raise Wrong("B random")
-    if not A.any():
-        raise Wrong("A zero")
+    starts_random(A, work.LoRALinear(nn.Linear(IN, OUT), RANK, ALPHA).lora_A)
     scalings = {"alpha without 1/r": ALPHA, "r over alpha": RANK / ALPHA}
     tell(layer.scaling, ALPHA / RANK, scalings, "scaling")
 
 
-def forward(work: Work) -> None:
-    """The output, of a fresh layer and of a trained one."""
-    layer, x = work.LoRALinear(nn.Linear(IN, OUT), RANK, ALPHA), inputs()
-    y = layer.base(x).detach()
-    wrong = {"base left out": torch.zeros_like(y), "bias left out": y - layer.base.bias.detach()}
-    tell(layer(x), y, wrong, "a fresh layer's output")
-    # Square first: there A and B in the wrong order fit one another too.
+def outputs(work: Work) -> Iterator[Case]:
+    """Of a fresh layer and of trained ones, for rows x."""
+    # Square ones first: there A and B in the wrong order fit one another too.
+    layer, x = work.LoRALinear(nn.Linear(OUT, OUT), RANK, ALPHA), inputs(OUT)
+    y, b = layer.base(x).detach(), layer.base.bias.detach()
+    wrong = {
+        "base left out": torch.zeros_like(y),
+        "bias left out": y - b,
+        "base scaled too": ALPHA / RANK * y,
+    }
+    yield Case(layer(x), y, wrong, "a fresh layer's output")
     for into, out in ((OUT, OUT), (IN, OUT)):
         layer, x = layer_of(work, into, out), inputs(into)
         W, b = layer.base.weight.detach(), layer.base.bias.detach()
@@ -76,13 +110,30 @@ def forward(work: Work) -> None:
             "alpha without 1/r": y + update(layer, x, ALPHA),
             "no scaling": y + update(layer, x, 1.0),
             "scaling applied twice": y + update(layer, x, (ALPHA / RANK) ** 2),
+            "base scaled too": ALPHA / RANK * y + update(layer, x),
             "base left out": update(layer, x),
             "bias left out": y - b + update(layer, x),
         }
         if into == out:
             swapped = (x @ layer.lora_B @ layer.lora_A).detach()
             wrong["A and B swapped"] = y + ALPHA / RANK * swapped
-        tell(layer(x), y + update(layer, x), wrong, "the output")
+        yield Case(layer(x), y + update(layer, x), wrong, "the output")
+
+
+def forward(work: Work) -> None:
+    """The output for rows x, and then for a single x and for rows of rows."""
+    tell_all(outputs(work))
+    layer = layer_of(work)
+    for shape in ((IN,), (2, 3, IN)):
+        x = torch.randn(shape, generator=drawn("x", *shape))
+        try:
+            answer = layer(x)
+        except Exception as error:
+            said = f"{work.place(error)}: {' '.join(str(error).split())}"
+            raise Wrong("rows alone", f"(x of the shape {shape}: {said})") from None
+        right = layer.base(x).detach() + update(layer, x)
+        if not (isinstance(answer, torch.Tensor) and same(answer, right)):
+            raise Wrong("rows alone", f"(x of the shape {shape} gets a wrong answer)")
 
 
 def by_chain_rule(work: Work) -> None:
@@ -132,6 +183,7 @@ def merge(work: Work) -> None:
         "merge adds twice": plain + 2 * delta,
         "update lost by merging": plain,
         "merge without scaling": plain + delta * RANK / ALPHA,
+        "bias left out": plain + delta - layer.base.bias.detach(),
     }
     if layer.merge_() is not layer:
         raise Wrong("", "merge_ must return the layer; end it with `return self`")
@@ -139,6 +191,8 @@ def merge(work: Work) -> None:
     layer.merge_()
     again = {"merging twice adds twice": plain + 2 * delta}
     tell(layer(x), plain + delta, again, "the output of a layer merged twice")
+    if any(parameter.requires_grad for parameter in layer.base.parameters()):
+        raise Wrong("merging unfreezes W")
 
 
 def others(work: Work) -> None:
@@ -149,12 +203,13 @@ def others(work: Work) -> None:
     tell(layer(x), mine(x).detach(), {}, "the output beside minituner.lora's")
     theirs = peft_layer(layer)
     if theirs is None:
-        print("PEFT is not installed, so it was not compared with; `make peers` adds it.")
+        print("PEFT is not installed (`make peers` adds it): compared with minituner alone")
     else:
         tell(layer(x), theirs(x).detach(), {}, "the output beside PEFT's")
         theirs.merge()
         weight = layer.merge_().base.weight
         tell(weight, theirs.get_base_layer().weight.detach(), {}, "the weight merged beside PEFT's")
+        print("compared with minituner and PEFT")
 
 
 def copy_of(base: nn.Linear) -> nn.Linear:
@@ -182,6 +237,6 @@ STEPS = (
     Step("The update", "01-sft-and-forgetting.md: The gradient of an adapter", forward),
     Step("The gradients", "01-sft-and-forgetting.md: The gradient of an adapter", by_chain_rule),
     Step("The rank", "02-parameter-count.md: One layer", rank),
-    Step("Merging", "01-sft-and-forgetting.md: The gradient of an adapter", merge),
-    Step("As others have it", "02-parameter-count.md: One layer", others),
+    Step("Merging", "", merge),
+    Step("As others have it", "", others),
 )

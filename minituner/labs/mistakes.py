@@ -8,11 +8,19 @@ MISTAKES = {
         "A and B swapped": "A has r rows, (r, in), and B r columns, (out, r), and x meets A first",
         "A transposed": "lora_A has the shape (in, r); it must be (r, in), as F.linear wants it",
         "A zero": "A and B are both zero, so both gradients are zero and nothing is ever learnt",
+        "A uninitialised": "torch.empty only makes room, and lora_A holds what lay there; fill it "
+        "with small random numbers",
+        "A out of size": "lora_A must start with small numbers, as a Linear's own weight does",
+        "A not random": "lora_A must start random: its rows are multiples of one another, and then "
+        "all r do the work of one, or its numbers are the same in every layer",
         "B random": "lora_B must start at zero, or a fresh layer changes what the model says",
         "alpha without 1/r": "the update is scaled by α; it must be α/r",
         "r over alpha": "the update is scaled by r/α; it must be α/r",
         "no scaling": "B A is added as it is; multiply it by α/r",
         "scaling applied twice": "the update is scaled by (α/r)²; multiply by α/r once",
+        "base scaled too": "α/r multiplies the base's output as well; scale the update alone",
+        "rows alone": "x is (…, in), so a single vector, rows, and rows of rows must do; x @ A.T "
+        "and F.linear(x, A) take them all, and A @ x.T does not",
         "base left out": "the output is the update alone; add what the base gives",
         "bias left out": "the base's bias is missing; call self.base(x)",
         "gradient without scaling": "the factor α/r is missing; it is part of y and so of its "
@@ -24,17 +32,23 @@ MISTAKES = {
         "merge without scaling": "the weight got B A and not (α/r) B A",
         "update lost by merging": "after merge_ the layer gives W x: forward leaves the update "
         "out, but the weight has not got it",
+        "merging unfreezes W": "after merge_ a parameter of the base asks for a gradient, as a new "
+        "nn.Parameter does; add to the weight in place, or freeze it again",
         "merging twice adds twice": "a second call of merge_ added the update again; remember that "
         "it is in",
     },
     "01": {
+        "count looked up": "`config.parameters` is the answer; write the formula yourself",
+        "count by a model": "count by a formula, before any model is there",
         "biases forgotten": "fc1 and fc2 have a bias each, of f and of d numbers",
+        "biases of attention": "q_proj, k_proj, v_proj and o_proj have no bias",
         "head counted twice": "the head is the embedding of the symbols, the same tensor; count it "
         "once",
         "positions forgotten": "each of the `context` positions has an embedding of d numbers",
         "norms forgotten": "each block has two LayerNorms, each with a weight and a bias of d "
-        "numbers",
-        "norms without bias": "a LayerNorm has a weight and a bias, 2 d numbers",
+        "numbers, and one more stands behind the last block",
+        "norms without bias": "a LayerNorm has a weight and a bias, 2 d numbers, and so a block's "
+        "two have 4 d",
         "last norm forgotten": "there is one more LayerNorm behind the last block",
         "one block only": "multiply by n_layer: every block has its own",
         "in times out": "B A is never stored: A has r · in numbers and B r · out, so r (in + out)",
@@ -42,8 +56,11 @@ MISTAKES = {
         "A alone": "B has numbers as well: r (in + out), and not r · in",
         "scales forgotten": "each block of 64 has its absmax, 4 bytes",
         "a byte a code": "two codes share a byte",
-        "last block forgotten": "round up: a shorter last block has an absmax too, and an odd code "
-        "takes half a byte",
+        "rounded down": "round up: a shorter last block has an absmax too, and the last code of an "
+        "odd number takes a whole byte",
+        "not rounded": "a byte or a block that is begun counts whole: round each up to a whole "
+        "number, before anything is added",
+        "blocksize ignored": "the blocks are of `blocksize` weights, which need not be 64",
         "scales in 16 bits": "absmax is a float32, 4 bytes",
         "numbers and not bytes": "a float32 has 4 bytes; multiply",
         "optimizer for frozen weights": "AdamW keeps moments of what is trained, of nothing else",
@@ -54,9 +71,14 @@ MISTAKES = {
         "weights are quantized",
         "adapter in 4 bits": "A and B are trained, and stay in float32",
         "nothing in 4 bits": "QLoRA holds the weights of the blocks' Linears in NF4",
+        "Linears quantized as one": "each Linear's weight is quantized by itself, and its last "
+        "block may be a short one; call nf4_bytes for each",
         "frozen layer keeps its input": "a frozen weight's gradient is never computed, so nothing "
         "is kept for it",
         "A x forgotten": "B's gradient needs A x, r numbers a row",
+        "x forgotten": "a weight's gradient needs what the weight was multiplied with: W's and A's "
+        "need x, `in` numbers a row",
+        "weight counted": "the weight is held anyway; count what is kept besides",
         "output kept": "no gradient of this layer reads its output",
         "buffers forgotten": "the codes and scales of NF4 are buffers; add model.buffers()",
         "step counters counted": "leave AdamW's step counters out; take exp_avg and exp_avg_sq",

@@ -9,6 +9,7 @@ import torch.nn as nn
 from minituner import evaluate
 from minituner.labs import material
 from minituner.labs.checking import Wrong
+from minituner.labs.work import of_the_project
 from minituner.workflow import settings
 
 
@@ -34,7 +35,8 @@ def loaded() -> material.Material:
 def bars() -> dict[str, float]:
     """The bars of the experiment's definition of done."""
     source = material.ROOT / "params.yaml"
-    return settings.load(source, "definition_of_done")["definition_of_done"]
+    with of_the_project(material.TRACKED):
+        return settings.load(source, "definition_of_done")["definition_of_done"]
 
 
 def measured(model: nn.Module) -> tuple[float, float]:

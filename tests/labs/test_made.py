@@ -95,7 +95,7 @@ def test_a_page_has_the_checks_steps_in_order_and_each_reads_in_a_heading_of_the
     steps = checking.steps_of(name[:2])
     titles = [f"Step {number}: {step.title}" for number, step in enumerate(steps, 1)]
     assert re.findall(r"(?m)^## (Step .*)$", page) == titles
-    for step in steps:
+    for step in filter(lambda step: step.theory, steps):
         chapter, _, heading = step.theory.partition(": ")
         theory = (ROOT / checking.THEORY / chapter).read_text(encoding="utf-8")
         assert f"\n## {heading}\n" in theory, step.theory

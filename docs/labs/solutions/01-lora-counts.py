@@ -32,8 +32,9 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## Step 1: The model
 #
-# `minituner/model.py` is the model: read it first. `config` has `vocab_size` V, `context` T,
-# `d_model` d, `d_ff` f and `n_layer`. Count every trained number:
+# The model is in `minituner/model.py`: read the classes `Attention` to `MiniGPT` in it. `config`
+# has `vocab_size` V, `context` T, `d_model` d, `d_ff` f and `n_layer`. Count every number of the
+# model, by a formula of these, without building one:
 #
 # - the embeddings of the V symbols and of the T positions, d numbers each;
 # - a block: four Linears of attention, d × d and **without bias**; `fc1` and `fc2`, d × f and f ×
