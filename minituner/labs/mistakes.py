@@ -70,10 +70,20 @@ MISTAKES = {
         "is the beginning of *goed*",
         "targets not shifted": "target t must be the symbol behind ids[t], not ids[t] itself",
         "padding learnt": "targets behind the end must be IGNORE, not 0",
+        "newline in front forgotten": "a sentence begins with \\n, and so does what the model "
+        "reads: encode it in front of the prompt",
+        "sentence not cut off": "ids and targets end where the form is closed; what follows is "
+        "cut off",
         "prompt counted too": "add up the form's symbols alone; the prompt is given",
         "positions off by one": "the logits at position t are about the symbol at t + 1",
         "mean and not sum": "add the symbols' log-probabilities up; do not divide by their number",
         "logits and not log-probabilities": "apply log_softmax over the vocabulary first",
+        "right form not closed": "close the right form as well as the alternatives",
+        "alternatives not closed": "close the alternatives as well as the right form: bare ones "
+        "are shorter and likelier",
+        "rivals averaged": "the right form must be likelier than the likeliest alternative, not "
+        "than their mean",
+        "percent and not share": "a share is a number from 0 to 1; do not multiply by 100",
         "one rival is enough": "the right form must be likelier than every alternative, not than "
         "one",
         "mean of the sentences' perplexities": "take one mean over all symbols, then exp: a mean "
@@ -86,6 +96,9 @@ MISTAKES = {
         "after / before − 1",
         "ratio without the one": "no change is a drift of 0: subtract 1",
         "upside down": "divide the perplexity after tuning by that before, not the other way round",
+        "model not returned": "prepare works in place and returns the model, in both cases",
+        "another layer's Linear": "each LoRALinear takes the Linear in whose place it stands, or a "
+        "fresh adapter changes what the model says",
         "base not frozen": "a parameter of the base asks for a gradient; freeze all, then wrap",
         "adapter frozen": "no parameter asks for a gradient: freeze before wrapping, not after",
         "wrong Linears": "LoRALinear must stand in place of q_proj and v_proj of each block, and "
@@ -94,11 +107,31 @@ MISTAKES = {
         "over rates",
         "full fine-tuning frozen": "for rank None every parameter is trained",
         "gradients never cleared": "call optimizer.zero_grad() in each step, or gradients pile up",
-        "nothing is trained": "no parameter has moved; is optimizer.step() called?",
-        "rates not used": "set the optimizer's lr to each step's rate",
+        "nothing is trained": "no parameter has moved; is optimizer.step() called, and has it got "
+        "the trained parameters?",
+        "loss never goes backward": "no gradient is computed; call backward() on the loss",
+        "gradients cleared before the step": "zero_grad() between backward() and step() leaves "
+        "nothing to step by; clear, go backward, then step",
+        "weight decay left on": "AdamW's default shrinks the weights; say weight_decay=0.0",
+        "an optimizer a step": "make one optimizer before the loop: each new one forgets the "
+        "moments",
+        "another optimizer": "this is plain gradient descent; take torch.optim.AdamW",
+        "last batch left out": "take a step for every batch, the last one too",
+        "rates not used": "set the optimizer's lr to each step's rate, before the step",
+        "rate changes with the rank": "α/r lets one rate serve every rank; a sweep with a rate "
+        "for each compares rates and not ranks",
+        "adapters' rate below full fine-tuning's": "adapters take the higher rate, for instance "
+        "0.001, and full fine-tuning a tenth of it",
         "full fine-tuning at the adapters' rate": "moving every weight at such a rate forgets "
         "many times as much, and compares rates instead of methods; give it a tenth",
+        "full fine-tuning learns nothing": "at so low a rate it hardly moves, and keeps all by "
+        "learning nothing; raise it",
         "bars missed": "no adapter of the sweep both gains and keeps enough",
+        "a plot is missing": "one plot has the accuracy and one the drift",
+        "percent forgotten": "draw shares in percent, times 100",
+        "ranks not on a logarithmic scale": "ranks double and double: axes.set_xscale('log')",
+        "full fine-tuning not drawn": "it has no rank; draw a horizontal line, axes.axhline, in "
+        "both plots",
         "axes not labelled": "say on each axis what it shows and in which unit",
     },
     "03": {

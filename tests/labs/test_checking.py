@@ -7,7 +7,7 @@ import pytest
 from minituner.commands import check as command
 from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
-from minituner.labs import checking, lab_02, material, trial
+from minituner.labs import checking, lab_02_tiny, material, trial
 from minituner.labs.mistakes import MISTAKES
 from tests.labs.conftest import SOLUTIONS
 from tests.labs.wrong_answers import WRONG
@@ -15,7 +15,7 @@ from tests.support.command import call
 from tests.support.tiny_project import ROOT
 
 # What is wrong in steps that tune a base shows on one of a few random numbers as well.
-ROWS = 10 * lab_02.ROWS
+ROWS = 10 * lab_02_tiny.ROWS
 LABS = [name[:2] for name in checking.NAMES]
 CASES = [(lab, name) for lab in LABS for name in MISTAKES[lab]]
 
@@ -24,7 +24,9 @@ CASES = [(lab, name) for lab in LABS for name in MISTAKES[lab]]
 def random_base(nothing_loaded):
     """A base of random numbers, which no test has to train."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(material, "load", lambda: material.Material(lab_02.tiny(), ROWS, ROWS, ROWS))
+        patch.setattr(
+            material, "load", lambda: material.Material(lab_02_tiny.tiny(), ROWS, ROWS, ROWS)
+        )
         yield
 
 
