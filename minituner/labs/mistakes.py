@@ -141,6 +141,8 @@ MISTAKES = {
         "code below and not nearest": "take the nearest value, not the next one below",
         "codes off by one": "codes count from 0 to 15, as CODE's places do",
         "evenly spaced values": "look the nearest value of CODE up; its gaps are not all the same",
+        "uint8 taken for a mask": "PyTorch takes a uint8 index for a mask; look values up with "
+        "CODE[codes.long()]",
         "absmax forgotten": "multiply the codes' values by absmax",
         "absmax per row": "each block of 64 has an absmax of its own, wherever a row ends",
         "one absmax for all": "each block of 64 has an absmax of its own, or one outlier costs all "
@@ -156,13 +158,21 @@ MISTAKES = {
         "may stand round the weight, not round x",
         "float copy kept": "the layer holds a float weight besides its codes and saves nothing; "
         "make it in forward and drop it",
-        "base not frozen": "only A and B may ask for a gradient",
+        "not a buffer": "packed codes, absmax and bias are buffers, self.register_buffer(name, "
+        "tensor): a Parameter is trained, and a plain attribute does not move with the module",
+        "base not frozen": "of what was there before the adapter, nothing may ask for a gradient",
+        "another layer's Linear": "each NF4Linear is made of the Linear in whose place it stands",
         "Linear left in floats": "all six Linears of every block belong in NF4",
         "buffers forgotten": "the codes and scales of NF4 are buffers; add model.buffers()",
         "numbers and not bytes": "add up nbytes: a float has 4 bytes, a pair of codes one",
         "bars missed": "the adapter trained on 4 bits does not both gain and keep enough",
         "adapter left out": "wrap the quantized model with LoRA; in step 6 copy the numbers of A "
         "and B as well",
+        "adapter frozen": "A and B of every layer must ask for a gradient: freeze before wrapping",
+        "base changed": "the models that are given stay as they are; work on copy.deepcopy(base)",
+        "wrapped before quantizing": "quantize first, then wrap: an NF4Linear takes a Linear's "
+        "place, and LoRA stands on it",
+        "rank and alpha mixed up": "hand both on in the order of the parameters: rank, then alpha",
         "mean without magnitude": "take the mean of the absolute differences, or they cancel",
     },
 }

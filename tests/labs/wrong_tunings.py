@@ -147,7 +147,8 @@ WRONG_TUNINGS = {
             "return distances.argmin(dim=1).to(torch.uint8), absmax",
             "return ((block / absmax * 7).round() + 7).to(torch.uint8), absmax",
         ),
-        "absmax forgotten": ("return CODE[codes.int()] * absmax", "return CODE[codes.int()]"),
+        "uint8 taken for a mask": ("CODE[codes.long()]", "CODE[codes]"),
+        "absmax forgotten": ("return CODE[codes.long()] * absmax", "return CODE[codes.int()]"),
         "absmax per row": ("blocks = weight.reshape(-1, BLOCK)", "blocks = weight"),
         "one absmax for all": (
             "absmax = blocks.abs().amax(dim=1)\n"
@@ -181,6 +182,14 @@ WRONG_TUNINGS = {
             'self.register_buffer("absmax", absmax)',
             'self.register_buffer("absmax", absmax)\n        self.kept = linear.weight.detach()',
         ),
+        "not a buffer": (
+            'self.register_buffer("packed", pack(codes))',
+            "self.packed = pack(codes)",
+        ),
+        "another layer's Linear": (
+            "NF4Linear(layer))",
+            'NF4Linear(owner.v_proj if name == "k_proj" else layer))',
+        ),
         "base not frozen": ("return model.requires_grad_(False)", "return model"),
         "Linear left in floats": (
             "for owner in (block.attn, block.mlp):",
@@ -194,6 +203,22 @@ WRONG_TUNINGS = {
         "adapter left out": (
             "return load_lora_state_dict(model, lora_state_dict(trained))",
             "return model",
+        ),
+        "adapter frozen": (
+            "(quantize_model(copy.deepcopy(base)), rank, alpha)",
+            "(quantize_model(copy.deepcopy(base)), rank, alpha).requires_grad_(False)",
+        ),
+        "base changed": (
+            "model = quantize_model(copy.deepcopy(base))",
+            "model = quantize_model(base)",
+        ),
+        "wrapped before quantizing": (
+            "wrap_minigpt_with_lora(quantize_model(copy.deepcopy(base)), rank, alpha)",
+            "quantize_model(wrap_minigpt_with_lora(copy.deepcopy(base), rank, alpha))",
+        ),
+        "rank and alpha mixed up": (
+            "(quantize_model(copy.deepcopy(base)), rank, alpha)",
+            "(quantize_model(copy.deepcopy(base)), alpha, rank)",
         ),
         "mean without magnitude": ("- other(ids)).abs().mean()", "- other(ids)).mean()"),
         "bars missed": ('"steps": 100', '"steps": 1'),
