@@ -44,7 +44,8 @@ TUNING = {"steps": 100, "batch_size": 32, "learning_rate": 0.0005, "warmup": 20,
 # 1. divide them by their largest magnitude, `absmax`;
 # 2. replace each quotient by the number, 0 to 15, of the **nearest** value of `CODE`.
 #
-# The weights again are the values that the codes stand for, times absmax.
+# The weights again are the values that the codes stand for, times absmax. PyTorch takes a uint8
+# index for a mask: look values up with `CODE[codes.long()]`.
 
 
 # %%
@@ -115,9 +116,10 @@ def unpack(packed: torch.Tensor) -> torch.Tensor:
 #
 # `NF4Linear` takes the place of a trained `nn.Linear`. It keeps **no float weight**: only the
 # packed codes and absmax, as buffers (`self.register_buffer(name, tensor)`), which move with the
-# module and are never trained; and the bias, a buffer as it is, or None. `forward` makes the
-# weight anew, uses it and drops it. The gradient with respect to x must pass, or no layer below
-# could learn.
+# module and are never trained; and the bias, a buffer as it is, or None. Make all of them from
+# `linear.weight.detach()` and `linear.bias.detach()`, else the buffers drag the float weight and
+# its gradient along. `forward` makes the weight anew, uses it and drops it. The gradient with
+# respect to x must pass, or no layer below could learn.
 
 
 # %%
@@ -139,7 +141,7 @@ class NF4Linear(nn.Module):
 #
 # Put an `NF4Linear` in place of every `nn.Linear` of the blocks: `q_proj`, `k_proj`, `v_proj` and
 # `o_proj` of `block.attn`, `fc1` and `fc2` of `block.mlp`. Embeddings and norms stay as they are.
-# Then freeze the rest. `setattr(owner, name, layer)` replaces a layer.
+# Then freeze the rest, and return the model. `setattr(owner, name, layer)` replaces a layer.
 #
 # And measure: `held_bytes` adds up `nbytes` of all parameters and buffers.
 

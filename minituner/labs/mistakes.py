@@ -92,10 +92,20 @@ MISTAKES = {
         "is the beginning of *goed*",
         "targets not shifted": "target t must be the symbol behind ids[t], not ids[t] itself",
         "padding learnt": "targets behind the end must be IGNORE, not 0",
+        "newline in front forgotten": "a sentence begins with \\n, and so does what the model "
+        "reads: encode it in front of the prompt",
+        "sentence not cut off": "ids and targets end where the form is closed; what follows is "
+        "cut off",
         "prompt counted too": "add up the form's symbols alone; the prompt is given",
         "positions off by one": "the logits at position t are about the symbol at t + 1",
         "mean and not sum": "add the symbols' log-probabilities up; do not divide by their number",
         "logits and not log-probabilities": "apply log_softmax over the vocabulary first",
+        "right form not closed": "close the right form as well as the alternatives",
+        "alternatives not closed": "close the alternatives as well as the right form: bare ones "
+        "are shorter and likelier",
+        "rivals averaged": "the right form must be likelier than the likeliest alternative, not "
+        "than their mean",
+        "percent and not share": "a share is a number from 0 to 1; do not multiply by 100",
         "one rival is enough": "the right form must be likelier than every alternative, not than "
         "one",
         "mean of the sentences' perplexities": "take one mean over all symbols, then exp: a mean "
@@ -108,6 +118,9 @@ MISTAKES = {
         "after / before − 1",
         "ratio without the one": "no change is a drift of 0: subtract 1",
         "upside down": "divide the perplexity after tuning by that before, not the other way round",
+        "model not returned": "prepare works in place and returns the model, in both cases",
+        "another layer's Linear": "each LoRALinear takes the Linear in whose place it stands, or a "
+        "fresh adapter changes what the model says",
         "base not frozen": "a parameter of the base asks for a gradient; freeze all, then wrap",
         "adapter frozen": "no parameter asks for a gradient: freeze before wrapping, not after",
         "wrong Linears": "LoRALinear must stand in place of q_proj and v_proj of each block, and "
@@ -116,11 +129,31 @@ MISTAKES = {
         "over rates",
         "full fine-tuning frozen": "for rank None every parameter is trained",
         "gradients never cleared": "call optimizer.zero_grad() in each step, or gradients pile up",
-        "nothing is trained": "no parameter has moved; is optimizer.step() called?",
-        "rates not used": "set the optimizer's lr to each step's rate",
+        "nothing is trained": "no parameter has moved; is optimizer.step() called, and has it got "
+        "the trained parameters?",
+        "loss never goes backward": "no gradient is computed; call backward() on the loss",
+        "gradients cleared before the step": "zero_grad() between backward() and step() leaves "
+        "nothing to step by; clear, go backward, then step",
+        "weight decay left on": "AdamW's default shrinks the weights; say weight_decay=0.0",
+        "an optimizer a step": "make one optimizer before the loop: each new one forgets the "
+        "moments",
+        "another optimizer": "this is plain gradient descent; take torch.optim.AdamW",
+        "last batch left out": "take a step for every batch, the last one too",
+        "rates not used": "set the optimizer's lr to each step's rate, before the step",
+        "rate changes with the rank": "α/r lets one rate serve every rank; a sweep with a rate "
+        "for each compares rates and not ranks",
+        "adapters' rate below full fine-tuning's": "adapters take the higher rate, for instance "
+        "0.001, and full fine-tuning a tenth of it",
         "full fine-tuning at the adapters' rate": "moving every weight at such a rate forgets "
         "many times as much, and compares rates instead of methods; give it a tenth",
+        "full fine-tuning learns nothing": "at so low a rate it hardly moves, and keeps all by "
+        "learning nothing; raise it",
         "bars missed": "no adapter of the sweep both gains and keeps enough",
+        "a plot is missing": "one plot has the accuracy and one the drift",
+        "percent forgotten": "draw shares in percent, times 100",
+        "ranks not on a logarithmic scale": "ranks double and double: axes.set_xscale('log')",
+        "full fine-tuning not drawn": "it has no rank; draw a horizontal line, axes.axhline, in "
+        "both plots",
         "axes not labelled": "say on each axis what it shows and in which unit",
     },
     "03": {
@@ -130,6 +163,8 @@ MISTAKES = {
         "code below and not nearest": "take the nearest value, not the next one below",
         "codes off by one": "codes count from 0 to 15, as CODE's places do",
         "evenly spaced values": "look the nearest value of CODE up; its gaps are not all the same",
+        "uint8 taken for a mask": "PyTorch takes a uint8 index for a mask; look values up with "
+        "CODE[codes.long()]",
         "absmax forgotten": "multiply the codes' values by absmax",
         "absmax per row": "each block of 64 has an absmax of its own, wherever a row ends",
         "one absmax for all": "each block of 64 has an absmax of its own, or one outlier costs all "
@@ -145,13 +180,21 @@ MISTAKES = {
         "may stand round the weight, not round x",
         "float copy kept": "the layer holds a float weight besides its codes and saves nothing; "
         "make it in forward and drop it",
-        "base not frozen": "only A and B may ask for a gradient",
+        "not a buffer": "packed codes, absmax and bias are buffers, self.register_buffer(name, "
+        "tensor): a Parameter is trained, and a plain attribute does not move with the module",
+        "base not frozen": "of what was there before the adapter, nothing may ask for a gradient",
+        "another layer's Linear": "each NF4Linear is made of the Linear in whose place it stands",
         "Linear left in floats": "all six Linears of every block belong in NF4",
         "buffers forgotten": "the codes and scales of NF4 are buffers; add model.buffers()",
         "numbers and not bytes": "add up nbytes: a float has 4 bytes, a pair of codes one",
         "bars missed": "the adapter trained on 4 bits does not both gain and keep enough",
         "adapter left out": "wrap the quantized model with LoRA; in step 6 copy the numbers of A "
         "and B as well",
+        "adapter frozen": "A and B of every layer must ask for a gradient: freeze before wrapping",
+        "base changed": "the models that are given stay as they are; work on copy.deepcopy(base)",
+        "wrapped before quantizing": "quantize first, then wrap: an NF4Linear takes a Linear's "
+        "place, and LoRA stands on it",
+        "rank and alpha mixed up": "hand both on in the order of the parameters: rank, then alpha",
         "mean without magnitude": "take the mean of the absolute differences, or they cancel",
     },
 }

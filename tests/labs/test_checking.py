@@ -9,7 +9,7 @@ import torch
 from minituner.commands import check as command
 from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
-from minituner.labs import checking, lab_02, material, trial
+from minituner.labs import checking, lab_02_tiny, material, trial
 from minituner.labs.checking import Case
 from minituner.labs.mistakes import MISTAKES
 from minituner.labs.work import Wrong, of_the_project
@@ -20,7 +20,7 @@ from tests.support.command import call
 from tests.support.tiny_project import ROOT
 
 # What is wrong in steps that tune a base shows on one of a few random numbers as well.
-ROWS = 10 * lab_02.ROWS
+ROWS = 10 * lab_02_tiny.ROWS
 LABS = [name[:2] for name in checking.NAMES]
 CASES = [(lab, name, WRONG[lab][name]) for lab in LABS for name in MISTAKES[lab]]
 OTHERS = {"00": answers_00, "01": answers_01}
@@ -32,7 +32,9 @@ RIGHT = [(lab, answer) for lab in OTHERS for answer in OTHERS[lab].RIGHT]
 def random_base(nothing_loaded):
     """A base of random numbers, which no test has to train."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(material, "load", lambda: material.Material(lab_02.tiny(), ROWS, ROWS, ROWS))
+        patch.setattr(
+            material, "load", lambda: material.Material(lab_02_tiny.tiny(), ROWS, ROWS, ROWS)
+        )
         yield
 
 

@@ -110,6 +110,7 @@ def log_probability(model: MiniGPT, prompt: str, form: str) -> float:
 # ## Step 3: What was learnt
 #
 # The model is right about a row if the closed form is likelier than **every** closed alternative.
+# The accuracy is the share of the rows that it is right about, from 0 to 1.
 
 
 # %%
@@ -130,8 +131,9 @@ def accuracy(model: MiniGPT, rows: list[dict]) -> float:
 #
 # The control are sentences of regular verbs, which tuning must leave alone. Their **perplexity**
 # is exp(H), where H is the mean of −log p over all symbols of all sentences together, the `\n`
-# that ends each included. The **drift** is by what share the perplexity rose: 0.02 for two
-# percent more.
+# that ends a sentence included; `text` does not contain it, so append it. (The `\n` in front is
+# given and not scored.) The **drift** is by what share the perplexity rose: 0.02 for two percent
+# more.
 
 
 # %%
@@ -157,6 +159,7 @@ def drift(before: float, after: float) -> float:
 # `LoRALinear(linear, rank, ALPHA)` in place of `q_proj` and of `v_proj` in each block; its A and
 # B are then all that asks for a gradient. A block is `model.blocks[i]`, and its Linears are
 # `block.attn.q_proj` and so on. Without a rank every parameter is trained: full fine-tuning.
+# Either way work in place, and return the model.
 
 
 # %%
@@ -177,7 +180,7 @@ def prepare(model: MiniGPT, rank: int | None) -> MiniGPT:
 #
 # For each batch and its rate: set the optimizer's rate, clear the gradients, compute
 # `model.loss(ids, targets)`, go backward, step. Take `torch.optim.AdamW` with `weight_decay=0.0`,
-# and give it the parameters that ask for a gradient.
+# give it the parameters that ask for a gradient, and make it once, before the first batch.
 
 
 # %%
@@ -198,13 +201,13 @@ def fit(model: MiniGPT, batches: list, rates: list[float]) -> None:
 # ## Step 7: The rates
 #
 # The rate rises over the first `WARMUP` steps and then falls (`learning_rate_at`). Its peak is
-# yours to choose. For adapters 0.001 is a good one, for every rank, since α is the same for all
-# of them.
+# yours to choose. For adapters 0.001 is a good one, and the same for every rank, since α is.
 #
 # Full fine-tuning moves every weight by about the rate in each step, and each layer's moves add
 # up. At the adapters' rate it forgets many times as much, and whoever compares it with LoRA there
 # has measured the rate and not the method. **Give it a rate of its own**, such that its drift
-# stays below 5 %.
+# stays below 5 %. A tenth of the adapters' is a good start; it must still learn, and gain at least
+# 10 points of accuracy.
 
 
 # %%
@@ -230,9 +233,9 @@ def tuned(base: MiniGPT, rows: list[dict], rank: int | None) -> MiniGPT:
 # ## Step 8: The sweep and its picture
 #
 # `sweep` is written: it tunes with each rank and measures. Draw what it gives: the rank along the
-# horizontal axis, on a logarithmic scale; in one plot the accuracy, in one beside it the drift,
-# both in percent, and the axes labelled. Full fine-tuning has no rank; show it as a horizontal
-# line.
+# horizontal axis, on a logarithmic scale; in one plot the accuracy as a line over the adapters'
+# ranks, in one beside it the drift, both in percent, and the axes labelled. Full fine-tuning has
+# no rank; show it as a horizontal line in each plot.
 #
 # **The bars.** One adapter of your sweep must gain at least 10 points of accuracy over the base
 # and drift by at most 5 %, as the experiment's own must (`definition_of_done` in `params.yaml`).
