@@ -79,7 +79,7 @@ def pickled(path, tensors):
 
 @pytest.mark.parametrize("whose", [ADAPTER, BASE])
 @pytest.mark.parametrize("ending", [".bin", ".pt", ".pth", ".ckpt"])
-def test_a_pickle_is_named_and_not_read_and_its_remedy_works(base, adapter, whose, ending):
+def test_a_pickle_is_named_and_not_read_and_its_remedy_works(base, adapter, whose, ending, tried):
     folder, expected = base if whose == BASE else adapter, logits(base, adapter)
     pickled(folder / f"a_model{ending}", load_tensors(folder / whose))
     pickled(folder / "optimizer.pt", {})
@@ -88,6 +88,7 @@ def test_a_pickle_is_named_and_not_read_and_its_remedy_works(base, adapter, whos
     assert f"no {whose}, but a pickle, a_model{ending}, which could run programs" in said
     follow(said, folder)
     assert torch.equal(logits(base, adapter), expected)
+    tried("weights in a pickle", "", "not read; named, with a remedy that works")
 
 
 @pytest.mark.parametrize("whose", [ADAPTER, BASE])
@@ -95,13 +96,14 @@ def test_a_pickle_is_named_and_not_read_and_its_remedy_works(base, adapter, whos
     ("save", "ending", "what"),
     [(save_tensors, ".safetensors", "2 parts of it"), (pickled, ".bin", "a pickle")],
 )
-def test_parts_are_named_and_joined_by_the_remedy(base, adapter, whose, save, ending, what):
+def test_parts_are_named_and_joined_by_the_remedy(base, adapter, whose, save, ending, what, tried):
     folder, expected = base if whose == BASE else adapter, logits(base, adapter)
     in_parts(folder, whose, save, ending)
     said = message(base, adapter)
     assert what in said
     follow(said, folder)
     assert torch.equal(logits(base, adapter), expected)
+    tried("weights in several files with an index", "", "named, with a remedy that works")
 
 
 def test_an_index_without_its_parts_is_named(base, adapter):
@@ -151,7 +153,9 @@ def test_where_nothing_else_is_there_the_missing_file_is_named(base, adapter):
         lambda name: f"_orig_mod.{name.replace('.weight', '.default.weight')}",
     ],
 )
-def test_names_of_another_way_of_saving_are_named_and_renamed_by_the_remedy(base, adapter, rename):
+def test_names_of_another_way_of_saving_are_named_and_renamed_by_the_remedy(
+    base, adapter, rename, tried
+):
     expected, tensors = logits(base, adapter), load_tensors(adapter / ADAPTER)
     (adapter / ADAPTER).unlink()
     save_tensors(adapter / ADAPTER, {rename(name): tensor for name, tensor in tensors.items()})
@@ -160,16 +164,19 @@ def test_names_of_another_way_of_saving_are_named_and_renamed_by_the_remedy(base
     shutil.rmtree(adapter / ".provenance", ignore_errors=True)
     follow(said, adapter)
     assert torch.equal(logits(base, adapter), expected)
+    kind = "an adapter's tensors with another prefix, or `.default`"
+    tried(kind, "huggingface/peft#1579", "named, with a remedy that works")
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
 @pytest.mark.parametrize("whose", [ADAPTER, BASE])
-def test_floats_of_8_bits_are_named(base, adapter, whose, dtype):
+def test_floats_of_8_bits_are_named(base, adapter, whose, dtype, tried):
     path = (base if whose == BASE else adapter) / whose
     tensors = {name: tensor.to(dtype) for name, tensor in load_tensors(path).items()}
     path.unlink()
     save_tensors(path, tensors)
     assert f"holds {dtype}, whose scales are kept elsewhere" in message(base, adapter)
+    tried("weights in floats of 8 bits", "", "named with the remedy")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

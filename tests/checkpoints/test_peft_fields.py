@@ -77,6 +77,34 @@ WRITTEN = {
     "a number of a newer PEFT": {"next_year_factor": 2},
     "an init of a newer PEFT": {INIT: "next_year"},
 }
+# Cases that people met elsewhere: what it is, what reports it, what becomes of it here.
+REPORTED = {
+    "use_rslora": (
+        "an adapter with `use_rslora`",
+        "NVIDIA/TensorRT-LLM#1668 sgl-project/sglang#40835",
+        "read, with PEFT's logits",
+    ),
+    "layers_to_transform": (
+        "an adapter with `layers_to_transform`, the layers at the root of the model",
+        "huggingface/peft#3610 huggingface/peft#2155",
+        "read, with PEFT's logits",
+    ),
+    "target_modules, all-linear": (
+        'an adapter with `target_modules: "all-linear"`',
+        "huggingface/peft#3229",
+        "read, with PEFT's logits",
+    ),
+    "init pissa": (
+        "a PiSSA adapter, whose base was changed",
+        "huggingface/peft#2184",
+        "refused by name, with a remedy that works",
+    ),
+    "a field of a newer PEFT": (
+        "an adapter of a newer PEFT",
+        "huggingface/peft#2275 oobabooga/textgen#6819",
+        "an unknown field is refused by name if it is set",
+    ),
+}
 SET_BY_PEFT = {"auto_mapping", "peft_type", "peft_version", "revision", "runtime_config"}
 
 
@@ -144,7 +172,7 @@ def trained(theirs):
 
 
 @pytest.mark.parametrize("case", READ)
-def test_what_is_read_gives_the_logits_of_peft(case, strong, strong_base, tmp_path):
+def test_what_is_read_gives_the_logits_of_peft(case, strong, strong_base, tmp_path, tried):
     trained(made_by_peft(strong(), READ[case])).save_pretrained(tmp_path / "adapter")
     import peft
 
@@ -154,6 +182,7 @@ def test_what_is_read_gives_the_logits_of_peft(case, strong, strong_base, tmp_pa
     assert not torch.allclose(expected, strong()(ids()), atol=1e-2)
     assert torch.allclose(ours(ids()), expected, atol=1e-5)
     assert torch.allclose(qlora.merge_model(ours)(ids()), expected, atol=1e-4)
+    note(tried, case)
 
 
 @pytest.mark.parametrize("init", ["pissa", "olora"])
@@ -169,6 +198,12 @@ def test_the_remedy_for_a_changed_base_works(init, use_rslora, strong, strong_ba
     assert torch.allclose(ours(ids()), theirs.eval().get_base_model()(ids()), atol=1e-4)
 
 
+def note(tried, case):
+    """Put a case that people met elsewhere on the page of what was tried."""
+    if case in REPORTED:
+        tried(*REPORTED[case])
+
+
 def refusal(folder, model, base):
     with pytest.raises(UserError) as error:
         load_adapter(folder, model, base)
@@ -176,11 +211,14 @@ def refusal(folder, model, base):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_more_than_plain_lora_is_refused_by_name(case, strong, strong_base, tmp_path):
+def test_what_is_more_than_plain_lora_is_refused_by_name(
+    case, strong, strong_base, tmp_path, tried
+):
     trained(made_by_peft(strong(), REFUSED[case])).save_pretrained(tmp_path / "adapter")
     field = next(iter(REFUSED[case]))
     said = refusal(tmp_path / "adapter", strong(), strong_base)
     assert f"adapter_config.json: {field}: " in said and FIELDS[field].does in said
+    note(tried, case)
 
 
 @pytest.fixture
@@ -200,10 +238,11 @@ def plain(strong, strong_base, tmp_path):
 
 
 @pytest.mark.parametrize("case", WRITTEN)
-def test_what_peft_cannot_make_here_is_refused_by_name(case, plain, strong, strong_base):
+def test_what_peft_cannot_make_here_is_refused_by_name(case, plain, strong, strong_base, tried):
     field = next(iter(WRITTEN[case]))
     said = refusal(plain(**WRITTEN[case]), strong(), strong_base)
     assert f"adapter_config.json: {field}: " in said and "; " in said
+    note(tried, case)
 
 
 @pytest.mark.parametrize("unset", [None, False, "", [], {}])
@@ -250,8 +289,10 @@ def test_what_is_read_but_cannot_be_is_named(fields, message, plain, strong, str
     assert message in refusal(plain(**fields), strong(), strong_base)
 
 
-def test_an_adapter_without_a_revision_is_read(plain, strong, strong_base):
+def test_an_adapter_without_a_revision_is_read(plain, strong, strong_base, tried):
     load_adapter(plain(revision=None), load_model(strong_base), strong_base)
+    kind = "an adapter whose `revision` is a hub's `main`, or none"
+    tried(kind, "huggingface/peft#1567", "refused with the remedy; without one read")
 
 
 def test_the_page_says_of_every_refused_field_what_it_does():

@@ -88,7 +88,7 @@ def test_merging_into_its_own_inputs_is_refused_and_changes_nothing(trained, tmp
 
 @pytest.mark.parametrize("nf4", [NF4, {"blocksize": 32, "double_quant": True}])
 def test_an_adapter_tuned_on_4_bits_is_said_with_what_its_float_base_changes(
-    nf4, base, tmp_path, capsys
+    nf4, base, tmp_path, capsys, tried
 ):
     call("quantize", given={"nf4": nf4}, base=base, out=tmp_path / "nf4")
     model = wrap_minigpt_with_lora(load_model(tmp_path / "nf4"), r=2)
@@ -102,6 +102,8 @@ def test_an_adapter_tuned_on_4_bits_is_said_with_what_its_float_base_changes(
     merged, tuned = load_model(tmp_path / "out")(ids).detach(), model.eval()(ids).detach()
     assert 1e-3 < float((merged - tuned).abs().max()) <= 10 * apart
     assert difference(said) < 1e-4
+    reports = "huggingface/peft#2105 unslothai/unsloth-zoo#810"
+    tried("merging into the float base what was tuned on four bits", reports, "said, and how much")
 
 
 def test_an_adapter_of_another_base_is_still_refused(trained, tmp_path, model):
@@ -120,7 +122,7 @@ def changed(adapter, change):
     save_tensors(path, tensors)
 
 
-def test_a_layer_whose_b_is_zero_among_others_is_named(trained, tmp_path, capsys):
+def test_a_layer_whose_b_is_zero_among_others_is_named(trained, tmp_path, capsys, tried):
     kind, base, adapter = trained
     untrained = "blocks.1.attn.v_proj"
     changed(adapter, lambda name, t: 0 * t if f"{untrained}.lora_B" in name else t)
@@ -128,9 +130,11 @@ def test_a_layer_whose_b_is_zero_among_others_is_named(trained, tmp_path, capsys
     said = capsys.readouterr().out
     assert f"{adapter}: {untrained}: lora_B is all zero" in said
     assert said.count("all zero") == 1
+    reports = "huggingface/transformers#36594 huggingface/peft#1402"
+    tried("a layer whose B is all zero", reports, "named")
 
 
-def test_an_update_that_rounds_away_beside_large_weights_is_named(base, tmp_path, capsys):
+def test_an_update_that_rounds_away_beside_large_weights_is_named(base, tmp_path, capsys, tried):
     large, model = "blocks.0.attn.q_proj", load_model(base)
     model.get_submodule(large).weight.data *= 1e6
     save_model(base, model)
@@ -147,3 +151,5 @@ def test_an_update_that_rounds_away_beside_large_weights_is_named(base, tmp_path
     exact = layer.base.weight.double() + layer.delta_weight().double()
     lost = float((merged - exact).norm() / layer.delta_weight().norm())
     assert qlora.lost_by_merging(layer) == pytest.approx(lost, rel=0.05)
+    reports = "huggingface/peft#1388 meta-pytorch/torchtune#1101"
+    tried("an update that rounds away beside large weights", reports, "named, with the share")

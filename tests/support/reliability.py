@@ -29,8 +29,9 @@ SUITES = {
     BROUGHT: (
         "What people bring with them",
         [
-            "Kinds of corpora, numbers, shells and habits that went wrong in other projects, as",
-            "public reports say; each is tried here by a test of the room that it concerns.",
+            "Kinds of adapters, corpora, numbers, shells and habits that went wrong in other",
+            "projects, as public reports say; each is tried here by a test of the room that it",
+            "concerns.",
         ],
     ),
 }
