@@ -9,6 +9,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/guards/start.smk"
+include: "rules/guards/thrift.smk"
 
 
 configfile: "params.yaml"

@@ -29,28 +29,28 @@ def of(*commands: str) -> list[str]:
     Raises:
         KeyError: if there is no such subcommand.
     """
-    roots = ["__init__", "__main__", CLI]
-    for command in commands:
-        if not _file(f"commands.{command}").is_file():
-            raise KeyError(command)
-        roots.append(f"commands.{command}")
+    reached: set[str] = set()
+    for root in ["__init__", "__main__", CLI, *(f"commands.{command}" for command in commands)]:
+        if not _file(root).is_file():
+            raise KeyError(root.removeprefix("commands."))
+        reached |= _closure(root)
     return sorted(
-        f"{PACKAGE.name}/{_file(module).relative_to(PACKAGE).as_posix()}"
-        for module in _closure(roots)
+        f"{PACKAGE.name}/{_file(module).relative_to(PACKAGE).as_posix()}" for module in reached
     )
 
 
-def _closure(modules: Iterable[str]) -> set[str]:
-    """The modules and all they import, transitively, with the `__init__` of each room."""
+@functools.cache
+def _closure(root: str) -> frozenset[str]:
+    """A module and all it imports, transitively, with the `__init__` of each room."""
     reached: set[str] = set()
-    waiting = list(modules)
+    waiting = [root]
     while waiting:
         module = waiting.pop()
         if module not in reached:
             reached.add(module)
             waiting += _imports_of(module)
             waiting += [module.rpartition(".")[0]] if "." in module else []
-    return reached
+    return frozenset(reached)
 
 
 @functools.cache
