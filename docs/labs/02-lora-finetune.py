@@ -81,6 +81,7 @@ def batch(rows: list[dict], vocab: str) -> tuple[torch.Tensor, torch.Tensor]:
 # the model gives to each, all symbols before it being given. `model(ids)` are logits, (1, T, V),
 # for ids (1, T); `F.log_softmax` makes logarithms of probabilities of them. Mind the place: the
 # logits at position t are about the symbol at t + 1. Put `"\n"` in front of the prompt, as above.
+# `form` comes as it is to be scored: step 3 closes it before it asks.
 
 
 # %%
@@ -187,10 +188,10 @@ def tuned(base: MiniGPT, rows: list[dict], rank: int | None) -> MiniGPT:
 # %% [markdown]
 # ## Step 8: The sweep and its picture
 #
-# `sweep` is written: it tunes with each rank and measures. Draw what it gives: the rank along the
-# horizontal axis, on a logarithmic scale; in one plot the accuracy as a line over the adapters'
-# ranks, in one beside it the drift, both in percent, and the axes labelled. Full fine-tuning has
-# no rank; show it as a horizontal line in each plot.
+# `sweep` is written: it tunes with each rank and measures. Draw what it gives: in one plot the
+# accuracy as a line over the adapters' ranks, in one beside it the drift, both in percent. Plot
+# against the rank itself, make that axis logarithmic (`axes.set_xscale("log")`), and label the
+# axes. Full fine-tuning has no rank; show it as a horizontal line in each plot.
 #
 # **The bars.** One adapter of your sweep must gain at least 10 points of accuracy over the base
 # and drift by at most 5 %, as the experiment's own must (`definition_of_done` in `params.yaml`).

@@ -20,7 +20,7 @@ import torch
 from minituner.foundation import checkout
 from minituner.foundation.errors import UserError
 from minituner.labs.mistakes import MISTAKES
-from minituner.labs.work import OURS, Work, Wrong, problem_of
+from minituner.labs.work import OURS, Work, Wrong, problem_of, stops
 
 FOLDER = Path("docs/labs")
 THEORY = Path("docs/theory")
@@ -204,6 +204,8 @@ def check(lab: str, path: Path | None = None) -> None:
         except OURS:
             raise
         except (Exception, SystemExit) as error:
+            if stops(error):
+                raise
             chapter, _, heading = step.theory.partition(": ")
             read = f"read step {number} of {FOLDER / name}.md"
             read += f", and {THEORY / chapter}, {heading!r}" if heading else ""

@@ -134,6 +134,14 @@ def forward(work: Work) -> None:
         right = layer.base(x).detach() + update(layer, x)
         if not (isinstance(answer, torch.Tensor) and same(answer, right)):
             raise Wrong("rows alone", f"(x of the shape {shape} gets a wrong answer)")
+    layer, x = layer_of(work), inputs().requires_grad_()
+    G = torch.randn(ROWS, OUT, generator=drawn("G"))
+    (layer(x) * G).sum().backward()
+    W = layer.base.weight.detach()
+    delta = ALPHA / RANK * (layer.lora_B @ layer.lora_A).detach()
+    wrong = {"x detached from the update": G @ W, "x detached from the base": G @ delta}
+    by_x = torch.zeros_like(x) if x.grad is None else x.grad
+    tell(by_x, G @ (W + delta), wrong, "∂L/∂x, which the layers below need,", 1e-4)
 
 
 def by_chain_rule(work: Work) -> None:
@@ -188,9 +196,13 @@ def merge(work: Work) -> None:
     if layer.merge_() is not layer:
         raise Wrong("", "merge_ must return the layer; end it with `return self`")
     tell(layer(x), plain + delta, wrong, "the merged layer's output")
+    merged = layer.base.weight.detach().clone()
     layer.merge_()
     again = {"merging twice adds twice": plain + 2 * delta}
     tell(layer(x), plain + delta, again, "the output of a layer merged twice")
+    scale = (ALPHA / RANK) * (layer.lora_B @ layer.lora_A).detach()
+    taken_out = {"merging twice takes the update out": merged - scale}
+    tell(layer.base.weight, merged, taken_out, "the weight of a layer merged twice")
     if any(parameter.requires_grad for parameter in layer.base.parameters()):
         raise Wrong("merging unfreezes W")
 

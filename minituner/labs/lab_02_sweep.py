@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import AxLine
 from matplotlib.ticker import PercentFormatter
 
 from minituner.labs.checking import Work, Wrong, same
@@ -48,7 +49,12 @@ def rates(work: Work) -> None:
 def curves(axes: Axes) -> Iterator[tuple[list[float], list[float]]]:
     """The x and the y of each line in a plot, and of each that `hlines` drew."""
     for line in axes.get_lines():
-        yield list(line.get_xdata()), list(line.get_ydata())
+        if isinstance(line, AxLine):
+            (x, y), (to, height) = line.get_xy1(), line.get_xy2() or (None, None)
+            to, height = (x + 1, y + line.get_slope()) if to is None else (to, height)
+            yield [x, to], [y, height]
+        else:
+            yield list(line.get_xdata()), list(line.get_ydata())
     for collection in axes.collections:
         for segment in getattr(collection, "get_segments", list)():
             yield list(segment[:, 0]), list(segment[:, 1])
@@ -71,12 +77,20 @@ def plot_of(figure: Figure, what: int) -> Axes:
             break
         if any(same(ys, [share / whole for share in adapters]) for ys in over_ranks):
             raise Wrong("percent forgotten")
+        if any(same(ys, adapters) for ys, _ in drawn):
+            raise Wrong("ranks not on the axis")
     else:
         raise Wrong("a plot is missing", f"(none has the {name} as a line over the ranks)")
     if axes.get_xscale() != "log":
         raise Wrong("ranks not on a logarithmic scale")
-    if not any(len(ys) > 1 and same(ys, len(ys) * [MADE_UP[None][what]]) for ys, _ in drawn):
+    level = [ys for ys, _ in drawn if len(ys) > 1 and same(ys, len(ys) * ys[:1])]
+    if not level:
         raise Wrong("full fine-tuning not drawn")
+    if not any(same(ys[0], MADE_UP[None][what]) for ys in level):
+        heights = " and ".join(f"{100 * ys[0]:.4g} %" for ys in level)
+        right = f"{100 * MADE_UP[None][what]:.4g} %"
+        said = f"(a level line at {heights} where its {name} is {right})"
+        raise Wrong("full fine-tuning at another height", said)
     if not (axes.get_xlabel() or figure.get_supxlabel()) or not axes.get_ylabel():
         raise Wrong("axes not labelled")
     return axes

@@ -58,6 +58,9 @@ def built(build: Callable[..., Any], base: MiniGPT, *arguments: Any) -> Any:
         if (layer.lora_A.shape[0], layer.scaling) != (rank, alpha / rank):
             said = f"rank {layer.lora_A.shape[0]} and alpha {layer.scaling * layer.lora_A.shape[0]}"
             raise Wrong("rank and alpha mixed up", f"({said}; asked for: {rank} and {alpha})")
+    theirs = {p.data_ptr() for one in given for p in one.parameters()}
+    if any(numbers.data_ptr() in theirs for numbers in lora_state_dict(model).values()):
+        raise Wrong("numbers shared")
     if any(isinstance(part, nn.Linear) for part in model.modules()):
         raise Wrong("Linear left in floats", "(below or beside the adapter)")
     return model

@@ -21,6 +21,10 @@ MISTAKES = {
         "base scaled too": "α/r multiplies the base's output as well; scale the update alone",
         "rows alone": "x is (…, in), so a single vector, rows, and rows of rows must do; x @ A.T "
         "and F.linear(x, A) take them all, and A @ x.T does not",
+        "x detached from the update": "the gradient must reach x through the update as well: the "
+        "layers below learn from it",
+        "x detached from the base": "the gradient must reach x through the base as well: W is "
+        "frozen, but what lies below it may learn",
         "base left out": "the output is the update alone; add what the base gives",
         "bias left out": "the base's bias is missing; call self.base(x)",
         "gradient without scaling": "the factor α/r is missing; it is part of y and so of its "
@@ -36,6 +40,7 @@ MISTAKES = {
         "nn.Parameter does; add to the weight in place, or freeze it again",
         "merging twice adds twice": "a second call of merge_ added the update again; remember that "
         "it is in",
+        "merging twice takes the update out": "a second call of merge_ must change nothing",
     },
     "01": {
         "count looked up": "`config.parameters` is the answer; write the formula yourself",
@@ -152,6 +157,9 @@ MISTAKES = {
         "a plot is missing": "one plot has the accuracy and one the drift",
         "percent forgotten": "draw shares in percent, times 100",
         "ranks not on a logarithmic scale": "ranks double and double: axes.set_xscale('log')",
+        "ranks not on the axis": "the line is there, but not over the ranks themselves; plot "
+        "against the rank and use axes.set_xscale",
+        "full fine-tuning at another height": "its line must be at its own accuracy, or drift",
         "full fine-tuning not drawn": "it has no rank; draw a horizontal line, axes.axhline, in "
         "both plots",
         "axes not labelled": "say on each axis what it shows and in which unit",
@@ -192,6 +200,8 @@ MISTAKES = {
         "and B as well",
         "adapter frozen": "A and B of every layer must ask for a gradient: freeze before wrapping",
         "base changed": "the models that are given stay as they are; work on copy.deepcopy(base)",
+        "numbers shared": "the two models hold the same tensors, so training one would change the "
+        "other; copy the numbers",
         "wrapped before quantizing": "quantize first, then wrap: an NF4Linear takes a Linear's "
         "place, and LoRA stands on it",
         "rank and alpha mixed up": "hand both on in the order of the parameters: rank, then alpha",

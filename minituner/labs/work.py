@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import sys
 import traceback
 import types
@@ -29,6 +30,11 @@ class ProjectError(UserError):
 
 
 OURS = (checkout.NoCheckoutError, ProjectError)  # errors that are no fault of the learner's
+
+
+def stops(error: BaseException) -> bool:
+    """Whether somebody ended the check by SIGTERM, which the command line makes an exit of."""
+    return isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
 
 
 @contextlib.contextmanager
@@ -73,6 +79,8 @@ class Work:
             except OURS:
                 raise
             except (Exception, SystemExit) as error:
+                if stops(error):
+                    raise
                 raise UserError(f"{problem_of(error, self, 'its cells', {})}; mend it") from None
 
     def _sources(self) -> Iterator[tuple[str, str]]:

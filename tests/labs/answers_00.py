@@ -34,6 +34,8 @@ WRONG = {
         FORWARD.replace(OUTPUT, f"self.scaling * ({OUTPUT[:4]}{OUTPUT[19:]})"),
     ),
     "rows alone": (OUTPUT, "y + self.scaling * (self.lora_B @ (self.lora_A @ x.T)).T"),
+    "x detached from the update": (OUTPUT, OUTPUT.replace("F.linear(x,", "F.linear(x.detach(),")),
+    "x detached from the base": ("y = self.base(x)", "y = self.base(x.detach())"),
     "base left out": (OUTPUT, OUTPUT.replace("y + ", "")),
     "bias left out": ("y = self.base(x)", "y = F.linear(x, self.base.weight)"),
     "gradient without scaling": (
@@ -56,6 +58,13 @@ WRONG = {
         "self.base.weight = nn.Parameter(self.base.weight + self.delta_weight())",
     ),
     "merging twice adds twice": ("if not self.merged:", "if True:"),
+    "merging twice takes the update out": (
+        "if not self.merged:\n            self.base.weight += self.delta_weight()\n"
+        "            self.merged = True",
+        "sign = -1 if self.merged else 1\n"
+        "        self.base.weight += sign * self.delta_weight()\n"
+        "        self.merged = not self.merged",
+    ),
 }
 # Other wrong answers of a mistake that has a name.
 ALSO_WRONG = [

@@ -128,6 +128,14 @@ WRONG = {
         "a plot is missing": ('("accuracy", "drift"), strict', '("accuracy", "accuracy"), strict'),
         "percent forgotten": ("[100 * row[what]", "[row[what]"),
         "ranks not on a logarithmic scale": ('axes.set_xscale("log", base=2)', "pass"),
+        "ranks not on the axis": (
+            "axes.plot(ranks,",
+            "axes.plot([0, 1, 2][: len(ranks)],",
+        ),
+        "full fine-tuning at another height": (
+            "axes.axhline(100 * full[what]",
+            "axes.axhline(50.0",
+        ),
         "full fine-tuning not drawn": ("axes.axhline(", "(lambda *_, **__: None)("),
         "axes not labelled": ('axes.set_xlabel("rank")', "pass"),
     },
@@ -207,6 +215,14 @@ WRONG = {
         "adapter frozen": (
             "(quantize_model(copy.deepcopy(base)), rank, alpha)",
             "(quantize_model(copy.deepcopy(base)), rank, alpha).requires_grad_(False)",
+        ),
+        "numbers shared": (
+            "return load_lora_state_dict(model, lora_state_dict(trained))",
+            "from minituner.lora import lora_layers\n"
+            "    for name, layer in lora_layers(model).items():\n"
+            "        own = lora_layers(trained)[name]\n"
+            "        layer.lora_A, layer.lora_B = own.lora_A, own.lora_B\n"
+            "    return model",
         ),
         "base changed": (
             "model = quantize_model(copy.deepcopy(base))",

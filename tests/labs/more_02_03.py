@@ -49,6 +49,15 @@ FAIR = {
         "F.cross_entropy(model(ids).transpose(1, 2), targets, ignore_index=IGNORE)",
     ),
     "a line at the same ranks": ("02", "picture", FULL, "axes.plot(ranks, [100 * full[what]] * 3)"),
+    "axline": ("02", "picture", FULL, "axes.axline((1, 100 * full[what]), (2, 100 * full[what]))"),
+    "axline by its slope": (
+        "02",
+        "picture",
+        FULL,
+        "axes.axline((4, 100 * full[what]), slope=0)",
+        LOG,
+        "axes.semilogx()",
+    ),
     "hlines": (
         "02",
         "picture",
@@ -195,7 +204,7 @@ FOUL = {
     "full fine-tuning as a fraction": (
         "02",
         "picture",
-        "full fine-tuning not drawn",
+        "full fine-tuning at another height",
         "axhline(100 * full",
         "axhline(full",
     ),

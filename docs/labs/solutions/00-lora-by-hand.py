@@ -36,8 +36,9 @@ torch.manual_seed(0)
 # Write the end of `__init__`:
 #
 # - `base` is frozen: none of its parameters asks for a gradient.
-# - `lora_A`, an `nn.Parameter` of the shape (r, in), starts **random**. Any small numbers do;
-#   PyTorch has `nn.init.kaiming_uniform_(tensor, a=5**0.5)` for a Linear's own weight.
+# - `lora_A`, an `nn.Parameter` of the shape (r, in), starts **random**. Any small numbers do, for
+#   instance what PyTorch gives a Linear's own weight, `nn.init.kaiming_uniform_(tensor, a=5**0.5)`,
+#   from which the numbers at this page's end are.
 # - `lora_B`, an `nn.Parameter` of the shape (out, r), starts at **zero**. So B A is zero, and the
 #   layer begins as what it adapts. Were both zero, both gradients would be zero for ever (step
 #   3).
@@ -101,7 +102,8 @@ class LoRALinear(nn.Module):
 # Write `forward`. A batch holds a vector x a row, so W x is `x @ W.T`, which is what `base(x)`
 # and `F.linear(x, W)` compute, for a single vector and for rows of rows, (…, in), as well.
 # Applying A first is cheaper: `x @ A.T` has r numbers a row. Were B A multiplied out first, which
-# gives the same, each call would pay for a whole (out, in) matrix.
+# gives the same, each call would pay for a whole (out, in) matrix. The gradient must reach x
+# through both terms, since the layers below learn from it.
 
 # %%
 if __name__ == "__main__":
@@ -116,8 +118,8 @@ if __name__ == "__main__":
 # ## Step 3: The gradients
 #
 # Let L be a loss and G = ∂L/∂y its gradient with respect to the layer's output: one row for each
-# row of x. A weight that is not frozen would get ∂L/∂W = Gᵀ x, of the shape (out, in). (Theory 1
-# gives the letter G to this product.) Now W_eff = W + (α/r) B A. By the chain rule,
+# row of x. A weight that is not frozen would get ∂L/∂W = Gᵀ x, of the shape (out, in). (In
+# theory 1 the letter G is that product.) Now W_eff = W + (α/r) B A. By the chain rule,
 #
 #     ∂L/∂A = (α/r) Bᵀ (Gᵀ x)          ∂L/∂B = (α/r) (Gᵀ x) Aᵀ
 #
@@ -170,7 +172,7 @@ if __name__ == "__main__":
 #
 # A finished adapter can be added to the weight: W ← W + (α/r) B A. From then on the layer costs
 # what its base cost alone. Write `merge_`, and mind two things. `forward` must not add the update
-# *again*; and whoever calls `merge_` twice must not get the update twice. So the layer has to
+# *again*; and a second call of `merge_` must change nothing. So the layer has to
 # remember whether it is merged, in an attribute that `__init__` sets. And W stays frozen.
 
 # %%
