@@ -57,7 +57,7 @@ def test_nothing_goes_through_pickle():
 
 def test_nothing_of_a_users_reaches_a_shell():
     """But for a lab's check: it runs the file that its own learner wrote, as Python would."""
-    others = [path for path in SOURCES if path.parts[-2:] != ("labs", "checking.py")]
+    others = [path for path in SOURCES if path.parts[-2:] != ("labs", "work.py")]
     assert len(others) == len(SOURCES) - 1
     assert not places(r"shell=True|os\.system|os\.popen|(?<![.\w])(eval|exec)\(", others)
 
