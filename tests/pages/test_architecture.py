@@ -38,7 +38,10 @@ def test_the_page_has_an_example_of_each_kind():
     assert list(EXAMPLES) == ["A command", "A metric", "A figure", "A stage"]
 
 
-@pytest.mark.parametrize("kind", ["A command", "A metric", "A figure", "A stage"])
+BUILT = [pytest.param(kind, marks=pytest.mark.long) for kind in ("A figure", "A stage")]
+
+
+@pytest.mark.parametrize("kind", ["A command", "A metric", *BUILT])
 def test_what_the_page_says_to_add_works(project, kind):
     apply(project, EXAMPLES[kind])
     (commands,) = re.findall(r"(?s)```sh\n(.*?)```", EXAMPLES[kind])

@@ -91,3 +91,14 @@ def test_what_the_pages_at_the_top_name_is_there(name):
     )
     for target in re.findall(r"(?:^|`)make ([a-z]+)", text, re.M):
         assert re.search(rf"(?m)^{target}:", targets), target
+
+
+def test_make_in_the_tests_folder_is_make_in_the_one_above():
+    def said(*arguments):
+        command = ["make", "--dry-run", "--no-print-directory", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout, done.stderr
+
+    assert "tests.mutants" in said("mutants")[0]
+    assert said("-C", "tests", "mutants")[0].endswith(said("mutants")[0])
+    assert said("STAMP=", "all")[1] == "", "no rule is written twice"
