@@ -36,6 +36,11 @@ def inputs(width: int = IN, *purpose: object) -> torch.Tensor:
     return torch.randn(ROWS, width, generator=drawn("x", *purpose))
 
 
+def product_of(layer: Any) -> torch.Tensor:
+    """B A, (out, in)."""
+    return (layer.lora_B @ layer.lora_A).detach()
+
+
 def update(layer: Any, x: torch.Tensor, scale: float = ALPHA / RANK) -> torch.Tensor:
     """s B A x, (…, in) → (…, out)."""
     return scale * (x @ layer.lora_A.T @ layer.lora_B.T).detach()
@@ -138,7 +143,7 @@ def forward(work: Work) -> None:
     G = torch.randn(ROWS, OUT, generator=drawn("G"))
     (layer(x) * G).sum().backward()
     W = layer.base.weight.detach()
-    delta = ALPHA / RANK * (layer.lora_B @ layer.lora_A).detach()
+    delta = ALPHA / RANK * product_of(layer)
     wrong = {"x detached from the update": G @ W, "x detached from the base": G @ delta}
     by_x = torch.zeros_like(x) if x.grad is None else x.grad
     tell(by_x, G @ (W + delta), wrong, "∂L/∂x, which the layers below need,", 1e-4)
@@ -170,7 +175,7 @@ def by_chain_rule(work: Work) -> None:
 def rank(work: Work) -> None:
     """ΔW, and that its rank is r."""
     layer = layer_of(work)
-    B_A = (layer.lora_B @ layer.lora_A).detach()
+    B_A = product_of(layer)
     wrong = {
         "no scaling": B_A,
         "alpha without 1/r": ALPHA * B_A,
@@ -200,8 +205,7 @@ def merge(work: Work) -> None:
     layer.merge_()
     again = {"merging twice adds twice": plain + 2 * delta}
     tell(layer(x), plain + delta, again, "the output of a layer merged twice")
-    scale = (ALPHA / RANK) * (layer.lora_B @ layer.lora_A).detach()
-    taken_out = {"merging twice takes the update out": merged - scale}
+    taken_out = {"merging twice takes the update out": merged - ALPHA / RANK * product_of(layer)}
     tell(layer.base.weight, merged, taken_out, "the weight of a layer merged twice")
     if any(parameter.requires_grad for parameter in layer.base.parameters()):
         raise Wrong("merging unfreezes W")

@@ -11,7 +11,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from minituner import data
 from minituner.foundation import seeds
 from minituner.labs.checking import Work, Wrong, same, tell
-from minituner.labs.lab_02_tiny import CONFIG, ROWS, tell_among, tiny
+from minituner.labs.lab_02_tiny import CONFIG, ROWS, tiny
 from minituner.lora import lora_layers, wrap_minigpt_with_lora
 from minituner.model import MiniGPT
 
@@ -121,18 +121,20 @@ def loop(work: Work) -> None:
     one, late, default = 4 * [pace[0]], [0.001, *pace[:-1]], 4 * [0.001]
     answer = fitted(work, batches, pace)
     right = trained_by(batches, pace)
-    wrong = [
-        ("gradients never cleared", trained_by(batches, pace, clear=False)),
-        ("rates not used", trained_by(batches, default)),
-        ("rates not used", trained_by(batches, default, torch.optim.AdamW)),
-        ("rates not used", trained_by(batches, one)),
-        ("rates not used", trained_by(batches, late)),
-        ("weight decay left on", trained_by(batches, pace, torch.optim.AdamW)),
-        ("an optimizer a step", trained_by(batches, pace, anew=True)),
-        ("another optimizer", trained_by(batches, pace, torch.optim.SGD)),
-        ("last batch left out", trained_by(batches[:-1], pace[:-1])),
-    ]
-    tell_among(answer, right, wrong, "what four steps made of A and B", WITHIN)
+    wrong = {
+        "gradients never cleared": trained_by(batches, pace, clear=False),
+        "rates not used: AdamW's own": trained_by(batches, default),
+        "rates not used: AdamW's own, and its weight decay": trained_by(
+            batches, default, torch.optim.AdamW
+        ),
+        "rates not used: the first in every step": trained_by(batches, one),
+        "rates not used: each a step too late": trained_by(batches, late),
+        "weight decay left on": trained_by(batches, pace, torch.optim.AdamW),
+        "an optimizer a step": trained_by(batches, pace, anew=True),
+        "another optimizer": trained_by(batches, pace, torch.optim.SGD),
+        "last batch left out": trained_by(batches[:-1], pace[:-1]),
+    }
+    tell(answer, right, wrong, "what four steps made of A and B", WITHIN)
 
 
 def fitted(work: Work, batches: list, pace: list[float]) -> torch.Tensor:

@@ -2,13 +2,11 @@
 
 import copy
 import functools
-from typing import Any
 
 import torch
 
 from minituner import data, evaluate
 from minituner.foundation import seeds
-from minituner.labs.checking import Wrong, same, tell
 from minituner.model import MiniGPT, ModelConfig
 
 SENTENCES = (  # prompt, form, what follows, alternatives
@@ -45,21 +43,3 @@ def tiny() -> MiniGPT:
 def of_form(model: MiniGPT, prompt: str, form: str) -> list[float]:
     """The log-probability of each symbol of a form."""
     return evaluate.score(model, [prompt], [form])[0][0, len(prompt) :].tolist()
-
-
-def tell_among(
-    answer: Any, right: Any, wrong: list[tuple[str, Any]], what: str, within: float = 1e-4
-) -> None:
-    """`tell` for mistakes of which one name has several values.
-
-    Raises:
-        Wrong: as `tell` does.
-    """
-    try:
-        tell(answer, right, {}, what, within)
-    except Wrong:
-        usable = isinstance(answer, int | float | torch.Tensor)
-        for name, value in wrong if usable else []:
-            if same(value, answer, within) and not same(value, right, within):
-                raise Wrong(name) from None
-        raise
