@@ -25,7 +25,8 @@ example: $(STAMP) ## the same experiment with a corpus of your own, EXAMPLE=exam
 	@sed -n '/results: begin/,/results: end/p' $(EXAMPLE)/README.md
 
 test: versioned lint ## lint, unit tests, and a small run of the whole workflow
-	@$(ENV) pytest -q --numprocesses auto --dist loadfile -m 'not slow and not long'
+	@$(ENV) pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder \
+	    -m 'not slow and not long'
 
 lint: $(STAMP) ## ruff, the direction of imports, snakefmt and snakemake --lint
 	@$(ENV) ruff check .

@@ -12,7 +12,7 @@ from minituner.foundation import parquet
 from minituner.model import MiniGPT, ModelConfig
 from tests.support.reliability import saw, seen, tried  # noqa: F401
 from tests.support.sentences import CONTROL, SENTENCES, VOCAB, subset_rows
-from tests.support.tiny_project import finished, project  # noqa: F401
+from tests.support.tiny_project import ROOT, finished, project  # noqa: F401
 
 # Machines are shared, and a case that took long once is no fault.
 hypothesis.settings.register_profile("shared", deadline=None)
@@ -23,8 +23,27 @@ def pytest_addoption(parser):
     parser.addoption("--page", action="store_true", help="write docs/reliability.md anew")
 
 
+# Begun first, so that no process is left alone with them at the end. The first makes the tiny
+# project; meanwhile those behind it, which do without, keep the other processes busy.
+LONGEST = (
+    "workflow/test_reruns",
+    "labs/test_solutions",
+    "workflow/test_wheel",
+    "compute/test_everywhere",
+    "benchmarks/test_parity",
+    "workflow/test_run",
+    "faults/test_kills",
+)
+
+
 def pytest_collection_modifyitems(items):
-    """`pytest -m brought` runs all that write to that table of the page, so that none is lost."""
+    """Put the longest files first; mark what `pytest -m brought` runs, each test of one table."""
+
+    def place(item):
+        file = item.path.relative_to(ROOT / "tests").with_suffix("").as_posix()
+        return LONGEST.index(file) if file in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
     for item in items:
         if "tried" in item.fixturenames:
             item.add_marker("brought")

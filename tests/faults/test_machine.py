@@ -13,6 +13,7 @@ from tests.faults.conftest import end, finish, remove, start, wait_for
 DAY = 86_400
 
 
+@pytest.mark.long
 def test_a_clock_set_back_is_named_and_its_remedy_works(project, recorded, saw):
     """All of the past lies a day in the future."""
     for path in project.root.rglob("*"):

@@ -18,7 +18,14 @@ def base():
     return material.load().base
 
 
-@pytest.mark.parametrize("name", checking.NAMES)
+# The labs that train take longest, and their solutions run in the test below too.
+ELSEWHERE = [
+    pytest.param(name, marks=pytest.mark.long if name[:2] in ("02", "03") else ())
+    for name in checking.NAMES
+]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_solution_run_elsewhere_prints_what_its_page_shows(name, base):
     said, shown = (printed_by(SOLUTIONS / f"{name}.py"), (SOLUTIONS / f"{name}.txt").read_text())
     assert NUMBER.sub("#", said) == NUMBER.sub("#", shown)
