@@ -18,7 +18,7 @@ import yaml
 from benchmarks.reproducibility.variations import VARIATIONS, Variation, build, run_in
 from minituner.foundation import storage
 from minituner.workflow import provenance
-from tests.support import arm64
+from tests.support import arm64, x86
 from tests.support.tiny_project import Project, copy_project
 
 CPUS = ("Haswell", "EPYC-Milan")
@@ -28,8 +28,8 @@ import json, sys
 from minituner.workflow.cli import main
 sys.exit(any(main(command) for command in json.loads(sys.argv[1])))
 """
-# Runs every compiled loop once, so that the emulated CPU finds them on disk: the code is the same
-# for all CPUs, and making it takes many minutes under emulation.
+# Runs every compiled loop once, so that the emulated CPU finds them on disk: making them takes many
+# minutes under emulation.
 COMPILE = """
 from minituner import compute
 from minituner.model import MiniGPT, ModelConfig
@@ -99,7 +99,7 @@ def build_emulated(
 def build_on_x86(template: Path, root: Path, cpu: str) -> Path:
     """Build on an emulated x86-64 CPU, whose compiled loops this one makes."""
     (root / "compiled").mkdir(parents=True)
-    own = {"NUMBA_CACHE_DIR": str(root / "compiled"), "PYTHONPATH": str(ROOT)}
+    own = {"NUMBA_CACHE_DIR": str(root / "compiled"), "PYTHONPATH": str(ROOT), **x86.V3}
     subprocess.run([sys.executable, "-P", "-c", COMPILE], env=os.environ | own, check=True)
     return build_emulated(template, root, ("qemu-x86_64", "-cpu", cpu, sys.executable, "-P"), own)
 

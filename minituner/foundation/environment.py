@@ -1,7 +1,8 @@
 """The environment in which every machine computes the same bytes; set before numpy loads.
 
 What decides a byte of a result is computed by loops of our own (compute/), so little is left to
-set: threads, numpy's kernels for the newest CPUs, and what the loops are compiled for.
+set: threads, and numpy's kernels for the newest CPUs. For what CPU the loops are compiled moves no
+byte (kernels/jit.py); arm64's are compiled for NEON alone, since with SVE they were tried less.
 """
 
 import os
@@ -15,13 +16,8 @@ PINNED = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 if platform.machine() in ("x86_64", "AMD64"):
-    PINNED |= {
-        # numpy's logarithm, which axes are drawn by, differs where there is AVX-512.
-        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-        # What numba compiles for, so that the code it keeps on disk serves each machine.
-        "NUMBA_CPU_NAME": "x86-64-v3",
-        "NUMBA_CPU_FEATURES": "+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe",
-    }
+    # numpy's logarithm, which axes are drawn by, differs where there is AVX-512.
+    PINNED["NPY_DISABLE_CPU_FEATURES"] = "X86_V4 AVX512_ICL AVX512_SPR"
 elif platform.machine() == "aarch64":
     PINNED |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+neon"}
 MODE = "MINITUNER_NUMERICS"  # `unrestricted` leaves everything to the libraries

@@ -39,6 +39,23 @@ def test_a_changed_loop_is_compiled_anew_where_it_is_called_from_too(tmp_path):
     assert total(package) == (16.0, 1)
 
 
+def test_the_code_on_disk_is_kept_for_each_cpu(tmp_path):
+    package, folder = jit.HERE.parents[1], {"NUMBA_CACHE_DIR": str(tmp_path)}
+    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    assert total(package, **folder) == (16.0, 1)
+    assert total(package, **folder, **other) == (16.0, 1)
+    assert total(package, **folder) == total(package, **folder, **other) == (16.0, 0)
+
+
+def test_the_width_of_the_tiles_is_that_of_the_cpu_compiled_for():
+    code = "from minituner.compute.kernels import tiles; print(tiles.WIDE, tiles.HIGH)"
+    for features, size in (("+avx2,+fma", "16 4"), ("+avx2,+fma,+avx512f", "32 8")):
+        environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == size
+
+
 def test_the_users_folder_for_machine_code_is_used(tmp_path):
     package = jit.HERE.parents[1]
     assert total(package, NUMBA_CACHE_DIR=str(tmp_path)) == (16.0, 1)

@@ -26,7 +26,7 @@ def test_a_product_is_torchs(n, k, c, biased, turned):
     assert torch.allclose(out.double(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("c", [7, 16])  # by the narrow tile and the wide one
+@pytest.mark.parametrize("c", [7, tiles.WIDE])  # by the narrow tile and the wide one
 def test_a_product_is_summed_in_the_order_of_its_terms(c):
     left, right, row = randn(9, 300), randn(300, c, seed=1), randn(c, seed=2)
     out = np.empty((9, c), np.float32)

@@ -1,7 +1,8 @@
-"""How the loops are compiled: by numba, kept on disk, for the same CPU on every machine.
+"""How the loops are compiled: by numba, for the CPU there is, and kept on disk, an entry a CPU.
 
 They round one IEEE operation at a time, as the same lines do in the Python interpreter: no fused
-multiply-add but where one is asked for, and no reordered sum (see foundation/environment.py).
+multiply-add but where one is asked for, and no sum reordered or taken inside a vector. So the width
+of a CPU's vectors decides how long they take, and no byte.
 """
 
 import hashlib
@@ -13,9 +14,10 @@ from pathlib import Path
 import numba
 import numpy as np
 from numba.core import config, event
+from numba.core.codegen import get_host_cpu_features
 
 ONE = np.float32(1)
-LANES = 8  # float32 numbers in a vector of x86-64-v3; partial sums of a row everywhere
+LANES = 8  # partial sums of a row everywhere; float32 numbers in a vector of x86-64-v3
 HERE = Path(__file__).parent
 
 
@@ -32,15 +34,20 @@ def _folder() -> str:
 
 
 FOLDER = _folder()
+# What numba compiles for: the user's choice, or what the CPU has.
+FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+VECTOR = 16 if "+avx512f" in FEATURES.split(",") else LANES  # float32 numbers in its vectors
+# None is called from C, so no way in from there is compiled.
+HOW = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compiled(function: Callable) -> Callable:
     """The function as machine code, kept on disk where there is somewhere to write."""
     users, config.CACHE_DIR = config.CACHE_DIR, FOLDER
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **HOW)(function)
     except RuntimeError:  # nowhere to write
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**HOW)(function)
     finally:
         config.CACHE_DIR = users
 

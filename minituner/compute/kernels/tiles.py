@@ -11,17 +11,21 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from minituner.compute.kernels.jit import LANES, compiled
+from minituner.compute.kernels.jit import LANES, VECTOR, compiled
 
-WIDE, HIGH = 2 * LANES, 4  # columns and rows of `wide_tile`
+# Columns and rows of `wide_tile`, whose sums fill half the registers: AVX-512 has 32, AVX2 16.
+WIDE, HIGH = 2 * VECTOR, 4 if VECTOR == LANES else 8
 PIECE = 64  # rows that a sum over rows takes at a time, so that they stay in the nearest cache
 
 
-def _tile(rows: int, vectors: int, turned: bool = False) -> Callable:
-    """One of the tiles below, for all of which LLVM does not see that they need no memory."""
+def _tile(rows: int, vectors: int, lanes: int, turned: bool = False) -> Callable:
+    """One of the tiles below, for all of which LLVM does not see that they need no memory.
+
+    It has so many rows, and in each so many vectors of so many lanes.
+    """
 
     def typed(typing, out, i, c, left, right, first, last, *plus):
-        index, vector = types.intp, ir.VectorType(ir.FloatType(), LANES)
+        index, vector = types.intp, ir.VectorType(ir.FloatType(), lanes)
         plus_type = types.StarArgTuple(plus)
         signature = types.void(out, index, index, left, right, index, index, plus_type)
 
@@ -45,13 +49,14 @@ def _tile(rows: int, vectors: int, turned: bool = False) -> Callable:
 
             out, left, right = matrix(0, out), matrix(3, left), matrix(4, right)
             lines = behind(i, *range(rows))
-            columns = behind(c, *range(0, vectors * LANES, LANES))
+            columns = behind(c, *range(0, vectors * lanes, lanes))
             sums = {(r, v): cgutils.alloca_once(builder, vector) for r in lines for v in columns}
             for total in sums.values():
                 builder.store(nothing, total)
             kind = ir.FunctionType(vector, [vector] * 3)
-            multiply_add = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f32")
-            spread = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            fma = f"llvm.fma.v{lanes}f32"
+            multiply_add = cgutils.get_or_insert_function(builder.module, kind, fma)
+            spread = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
             with cgutils.for_range_slice(builder, first, last, one, inc=True) as (k, _):
                 ys = {column: load(at(right, k, column)) for column in columns}
                 xs = {}
@@ -80,11 +85,12 @@ def _tile(rows: int, vectors: int, turned: bool = False) -> Callable:
 
 # out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8], and + row[c:c+8] if a row
 # follows. Each row's numbers lie together.
-tile = _tile(LANES, 1)
-# The same for out[i:i+4, c:c+16], which takes fewer loads.
-wide_tile = _tile(HIGH, 2)
-# The same with left[first:last, i:i+8]ᵀ or left[first:last, i:i+4]ᵀ in place of left.
-turned_tile, wide_turned_tile = _tile(LANES, 1, turned=True), _tile(HIGH, 2, turned=True)
+tile = _tile(LANES, 1, LANES)
+# The same for out[i:i+HIGH, c:c+WIDE], which takes fewer loads.
+wide_tile = _tile(HIGH, 2, VECTOR)
+# The same with left[first:last, i:i+8]ᵀ or left[first:last, i:i+HIGH]ᵀ in place of left.
+turned_tile = _tile(LANES, 1, LANES, turned=True)
+wide_turned_tile = _tile(HIGH, 2, VECTOR, turned=True)
 
 
 @compiled
@@ -145,8 +151,8 @@ def copy_columns(matrix, out):
 def product(left, right, row, out):
     """Set out (n, c) to left (n, k) × right (k, c) + row (c,), which is empty for zeros.
 
-    Sixteen columns of right at a time are copied to where they lie together. What is no multiple
-    of a tile ends with one that begins earlier, and so makes some sums twice.
+    WIDE columns of right at a time are copied to where they lie together. What is no multiple of a
+    tile ends with one that begins earlier, and so makes some sums twice.
     """
     n, c = out.shape
     width = LANES if c <= LANES else WIDE
