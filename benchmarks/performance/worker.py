@@ -3,13 +3,17 @@
 python -m benchmarks.performance.worker FUNCTION ARGUMENTS-AS-JSON THREADS TIMES
 """
 
+import minituner  # noqa: F401, I001  first of all, before torch: it pins the kernels
 import json
 import resource
 import sys
 import time
 
-import minituner  # noqa: F401, before torch: it pins the kernels
-from benchmarks.performance import work
+import torch
+
+from benchmarks.performance import ours, peers
+from minituner import compute
+from minituner.foundation import environment
 
 
 def cpu_seconds() -> float:
@@ -18,9 +22,20 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
+def side(name: str, arguments: list, threads: int) -> ours.Work:
+    """Set up one side; a peer gets no setting of ours but the number of threads."""
+    ours.THREADS = threads
+    whose = ours if hasattr(ours, name) else peers
+    if whose is ours:
+        compute.pin()
+    if whose is peers or environment.unrestricted():
+        torch.set_num_threads(threads)
+    return getattr(whose, name)(*arguments)
+
+
 def main(name: str, arguments: str, threads: str, times: str) -> None:
     """Answer each line with the wall and CPU seconds that the work takes, of so many in a row."""
-    run = work.side(name, json.loads(arguments), int(threads))
+    run = side(name, json.loads(arguments), int(threads))
     for _ in sys.stdin:
         started, used = time.perf_counter(), cpu_seconds()
         for _ in range(int(times)):

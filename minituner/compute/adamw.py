@@ -54,20 +54,29 @@ class AdamW:
         from minituner.compute.kernels import adamw as loops
 
         for group in self.param_groups:
-            lr, decay, eps = (float(group[name]) for name in ("lr", "weight_decay", "eps"))
-            beta_1, beta_2 = map(float, group["betas"])
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            by_steps: dict[int, loops.Rates] = {}  # most often all have taken as many
             for parameter, grad in zip(moved, checked_gradients(moved), strict=True):
-                state = self.state.setdefault(parameter, _fresh(parameter))
+                if parameter not in self.state:
+                    self.state[parameter] = _fresh(parameter)
+                state = self.state[parameter]
                 state["step"] += 1
                 steps = int(state["step"])
-                bias_1, bias_2 = (1 - power(beta, steps) for beta in (beta_1, beta_2))
-                rates = 1 - lr * decay, 1 - beta_1, beta_2, 1 - beta_2
-                rates += lr / bias_1, 1 / math.sqrt(bias_2), eps
+                if steps not in by_steps:
+                    by_steps[steps] = loops.Rates(*map(np.float32, _rates(group, steps)))
                 tensors = parameter.detach(), state["exp_avg"], state["exp_avg_sq"]
                 values, first, second = (tensor.numpy().reshape(-1) for tensor in tensors)
-                loops.step(values, grad, first, second, loops.Rates(*map(np.float32, rates)))
-                torch.autograd.graph.increment_version(parameter)
+                loops.step(values, grad, first, second, by_steps[steps])
+            torch.autograd.graph.increment_version(moved)
+
+
+def _rates(group: dict[str, Any], steps: int) -> tuple[float, ...]:
+    """What the loop multiplies by at that step, in the order of its `Rates`."""
+    lr, decay, eps = (float(group[name]) for name in ("lr", "weight_decay", "eps"))
+    beta_1, beta_2 = map(float, group["betas"])
+    bias_1, bias_2 = (1 - power(beta, steps) for beta in (beta_1, beta_2))
+    rates = 1 - lr * decay, 1 - beta_1, beta_2, 1 - beta_2
+    return *rates, lr / bias_1, 1 / math.sqrt(bias_2), eps
 
 
 def clip_grad_norm_(parameters: list[torch.Tensor], max_norm: float) -> float:

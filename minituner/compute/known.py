@@ -200,9 +200,9 @@ def check_plain(tensor: Any, dtype: torch.dtype) -> None:
     """
     if type(tensor) not in (torch.Tensor, nn.Parameter) or is_traced(tensor):
         raise Unknown(f"a {type(tensor).__name__} where a tensor belongs")
-    if tensor.dtype != dtype or tensor.device.type != "cpu":
+    if tensor.dtype is not dtype or not tensor.is_cpu:
         raise Unknown(f"{tensor.dtype} on {tensor.device}")
-    if tensor.layout != torch.strided or tensor.is_neg():
+    if tensor.layout is not torch.strided or tensor.is_neg():
         raise Unknown("a tensor that is no plain memory")
 
 

@@ -11,7 +11,7 @@ CODE = """
 import minituner
 import numpy as np
 from minituner.compute.kernels import norm
-print(norm.total(np.ones(16, np.float32), np.empty(8, np.float32)))
+print(norm.total(np.ones(16, np.float32), np.zeros(8, np.float32)))
 """
 
 

@@ -6,23 +6,17 @@ these are added in order.
 
 import numpy as np
 
+from minituner.compute.kernels import lanes
 from minituner.compute.kernels.jit import LANES, ONE, compiled
 
 
 @compiled
-def total(row, sums):
-    """The sum of row (C,), with room for the partial sums (8,)."""
-    sums[:] = np.float32(0)
+def total(row, rest):
+    """The sum of row (C,). rest (8,) is room, zeros, and the same for rows of one size."""
     whole = row.size - row.size % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            sums[lane] += row[start + lane]
     for c in range(whole, row.size):
-        sums[c - whole] += row[c]
-    result = sums[0]
-    for lane in range(1, LANES):
-        result += sums[lane]
-    return result
+        rest[c - whole] = row[c]
+    return lanes.total(row, whole, rest)
 
 
 @compiled
@@ -31,16 +25,17 @@ def norm(x, weight, bias, eps):
     n, C = x.shape
     y, mean, rstd = np.empty((n, C), np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
     apart, square = np.empty(C, np.float32), np.empty(C, np.float32)
-    sums = np.empty(LANES, np.float32)
+    rest = np.zeros(LANES, np.float32)
     for i in range(n):
         row, out = x[i], y[i]
-        mean[i] = total(row, sums) / np.float32(C)
+        middle = total(row, rest) / np.float32(C)
         for c in range(C):
-            apart[c] = row[c] - mean[i]
+            apart[c] = row[c] - middle
             square[c] = apart[c] * apart[c]
-        rstd[i] = ONE / np.sqrt(total(square, sums) / np.float32(C) + eps)
+        factor = ONE / np.sqrt(total(square, rest) / np.float32(C) + eps)
         for c in range(C):
-            out[c] = apart[c] * rstd[i] * weight[c] + bias[c]
+            out[c] = apart[c] * factor * weight[c] + bias[c]
+        mean[i], rstd[i] = middle, factor
     return y, mean, rstd
 
 
@@ -49,11 +44,11 @@ def norm_backward(grad, x, mean, rstd, weight, for_weight, for_bias, for_x):
     """Add to for_x (n, C), for_weight and for_bias (C,), if they have any, for grad (n, C) by y."""
     n, C = x.shape
     by, product = np.empty(C, np.float32), np.empty(C, np.float32)
-    unit, sums = np.empty(C, np.float32), np.empty(LANES, np.float32)
+    unit, rest = np.empty(C, np.float32), np.zeros(LANES, np.float32)
     for i in range(n):
-        row, by_y = x[i], grad[i]
+        row, by_y, middle, factor = x[i], grad[i], mean[i], rstd[i]
         for c in range(C):
-            unit[c] = (row[c] - mean[i]) * rstd[i]
+            unit[c] = (row[c] - middle) * factor
             by[c] = by_y[c] * weight[c]
             product[c] = by[c] * unit[c]
         for c in range(for_weight.size):
@@ -61,7 +56,7 @@ def norm_backward(grad, x, mean, rstd, weight, for_weight, for_bias, for_x):
         for c in range(for_bias.size):
             for_bias[c] += by_y[c]
         if for_x.shape[0]:
-            first, second = total(by, sums) / np.float32(C), total(product, sums) / np.float32(C)
+            first, second = total(by, rest) / np.float32(C), total(product, rest) / np.float32(C)
             out = for_x[i]
             for c in range(C):
-                out[c] += (by[c] - first - unit[c] * second) * rstd[i]
+                out[c] += (by[c] - first - unit[c] * second) * factor

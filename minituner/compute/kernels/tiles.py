@@ -124,8 +124,9 @@ def transposed(matrix):
     """A copy whose rows are the columns of matrix."""
     out = np.empty((matrix.shape[1], matrix.shape[0]), np.float32)
     for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            out[j, i] = matrix[i, j]
+        row = matrix[i]
+        for j in range(row.size):
+            out[j, i] = row[j]
     return out
 
 

@@ -1,0 +1,149 @@
+"""What LLVM does not make good vectors of by itself, since rows are as short as a sentence is long.
+
+What attention does to its scores between the products, eight queries at a time, and sums of rows.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from minituner.compute.kernels import exponential
+from minituner.compute.kernels.jit import LANES
+
+FLOATS, INTS = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32)))
+ZEROS = ir.Constant(FLOATS, None)
+
+
+def _same(value: np.float32 | int, kind: ir.VectorType = FLOATS) -> ir.Constant:
+    """That value in each lane."""
+    return ir.Constant(kind, [value if kind is INTS else float(value)] * LANES)
+
+
+def _over_keys(change: Callable) -> Callable:
+    """An intrinsic f(i, n, *arrays) that takes the keys 0 to n − 1 one after the other.
+
+    Of a matrix (keys, queries) it changes the eight numbers of each key's row from column i on; of
+    an array (queries,) the same eight stay in a register meanwhile. `change` gets the builder,
+    which of the queries come at the key or behind it, and a vector an array; it returns what takes
+    the place of each, or None where nothing does.
+    """
+
+    def typed(typing, i, n, *arrays):
+        kinds = types.StarArgTuple(arrays)
+        signature = types.void(types.intp, types.intp, kinds)
+
+        def generate(context, builder, signature, arguments):
+            i, n, values = arguments
+            held = [builder.extract_value(values, place) for place in range(len(kinds))]
+            held = [
+                context.make_array(kind)(context, builder, value)
+                for kind, value in zip(kinds, held, strict=True)
+            ]
+
+            def pointer(array, key=None):
+                at = i
+                if key is not None:
+                    stride = builder.extract_value(array.strides, 0)
+                    width = builder.lshr(stride, context.get_constant(types.intp, 2))
+                    at = builder.add(builder.mul(width, key), i)
+                return builder.bitcast(builder.gep(array.data, [at]), FLOATS.as_pointer())
+
+            def load(where):
+                return builder.load(where, align=4)
+
+            registers = {
+                place: cgutils.alloca_once_value(builder, load(pointer(array)))
+                for place, array in enumerate(held)
+                if kinds[place].ndim == 1
+            }
+            with cgutils.for_range(builder, n) as loop:
+                ahead = builder.trunc(builder.sub(loop.index, i), ir.IntType(32))
+                first = builder.insert_element(ir.Constant(INTS, None), ahead, ir.IntType(32)(0))
+                first = builder.shuffle_vector(first, first, _same(0, INTS))
+                seen = builder.icmp_signed(">=", ir.Constant(INTS, list(range(LANES))), first)
+                at = [
+                    registers.get(place) or pointer(array, loop.index)
+                    for place, array in enumerate(held)
+                ]
+                for where, new in zip(at, change(builder, seen, *map(load, at)), strict=True):
+                    if new is not None:
+                        builder.store(new, where, align=4)
+            for place, register in registers.items():
+                builder.store(builder.load(register), pointer(held[place]), align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return intrinsic(typed)
+
+
+def _exponentials(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """What `exponential.exponential` is of a number, operation by operation."""
+    add, times = builder.fadd, builder.fmul
+    lowest = _same(exponential.LOWEST)
+    x = builder.select(builder.fcmp_ordered("<", x, lowest), lowest, x)
+    scaled = add(times(x, _same(exponential.LOG2_E)), _same(exponential.HALF))
+    kind = ir.FunctionType(FLOATS, [FLOATS])
+    floor = cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f32")
+    n = builder.call(floor, [scaled])
+    r = builder.fsub(x, times(n, _same(exponential.LN_2)))
+    r = builder.fsub(r, times(n, _same(exponential.LN_2_REST)))
+    series = _same(exponential.P0)
+    for term in exponential.P1_TO_P5:
+        series = add(times(series, r), _same(term))
+    exponent = builder.add(builder.fptosi(n, INTS), _same(127, INTS))
+    power = builder.bitcast(builder.shl(exponent, _same(23, INTS)), FLOATS)
+    return times(add(add(times(series, times(r, r)), r), _same(1)), power)
+
+
+def _highest(builder, seen, score, top):
+    higher = builder.select(builder.fcmp_ordered(">", top, score), top, score)
+    return None, builder.select(seen, higher, top)
+
+
+def _soften(builder, seen, score, top, total):
+    weight = _exponentials(builder, builder.fsub(score, top))
+    weight = builder.select(seen, weight, ZEROS)
+    return weight, None, builder.fadd(total, weight)
+
+
+def _weigh(builder, seen, weight, by_weight, total, mean):
+    share = builder.fdiv(weight, total)
+    return share, builder.fmul(share, builder.fsub(by_weight, mean)), None, None
+
+
+# highest(i, n, scores, top): each query's highest score, or top if that is higher.
+highest = _over_keys(_highest)
+# soften(i, n, scores, top, total): e^(score − top), 0 where the key comes after the query, and the
+# sum of these added to total. Not yet divided by it, so each query takes one division a number.
+soften = _over_keys(_soften)
+# weigh(i, n, weights, by_weight, total, mean): softmax's weights, and the gradients by the scores.
+weigh = _over_keys(_weigh)
+
+
+@intrinsic
+def total(typing, row, whole, rest):
+    """The sum of row[:whole] and rest (8,) in eight partial sums, which are added in order."""
+    signature = types.float32(row, types.intp, rest)
+
+    def generate(context, builder, signature, arguments):
+        row, whole, rest = arguments
+
+        def load(position, value, at):
+            array = context.make_array(signature.args[position])(context, builder, value)
+            pointer = builder.bitcast(builder.gep(array.data, [at]), FLOATS.as_pointer())
+            return builder.load(pointer, align=4)
+
+        nothing, step = (context.get_constant(types.intp, number) for number in (0, LANES))
+        sums = cgutils.alloca_once_value(builder, ZEROS)
+        with cgutils.for_range_slice(builder, nothing, whole, step, inc=True) as (start, _):
+            builder.store(builder.fadd(builder.load(sums), load(0, row, start)), sums)
+        partial = builder.fadd(builder.load(sums), load(2, rest, nothing))
+        lanes = [builder.extract_element(partial, ir.IntType(32)(lane)) for lane in range(LANES)]
+        return functools.reduce(builder.fadd, lanes)
+
+    return signature, generate
