@@ -5,6 +5,7 @@ The clone is of the last commit. Everything runs on two cores at most, as in CI.
 
 import argparse
 import itertools
+import operator
 import os
 import re
 import subprocess
@@ -25,6 +26,16 @@ RUNS = (1, 2, 4, 8, 16, 32)
 WIDTHS = (64, 128, 256, 512, 1024)
 RANKS = (1, 2, 4, 8, 16, 32)
 EMPTY = 100  # seeds from here on belong to no other run
+# What the two jobs of a run, which train and score, load before they begin.
+IMPORTS = """
+import minituner
+from minituner import compute, evaluate, train
+from minituner.checkpoints import adapters, models
+from minituner.compute import accelerated
+from minituner.corpus import subsets
+from minituner.workflow import cli
+"""
+JOBS = 2
 
 
 def process(command: Sequence[str], folder: Path = ROOT) -> dict[str, float]:
@@ -106,6 +117,9 @@ def workflow(folder: Path) -> list[dict[str, Any]]:
         {"what": what, "size": CORES, **process([*snakemake, "all"], folder)}
         for what in ("all", "all, nothing to do")
     ]
+    loads = [process([sys.executable, "-c", IMPORTS], folder) for _ in range(5)]
+    middle = sorted(loads, key=operator.itemgetter("cpu_seconds"))[len(loads) // 2]
+    rows.append({"what": "imports", "size": 1, **middle})
     seed = EMPTY
     for n in RUNS:
         names = [f"lora_r{RANKS[i % 6]}_s{seed + i // 6}" for i in range(n)]
@@ -153,7 +167,9 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     by = {(row["what"], row["size"]): row for row in rows}
     whole, again = by["all", CORES], by["all, nothing to do", CORES]
     share = whole["seconds"] / (whole["below_seconds"] / CORES)
-    seeds = by["runs", 32]["seconds"] / by["runs", 8]["seconds"]
+    few, many = by["runs", RUNS[-3]], by["runs", RUNS[-1]]
+    each = (many["cpu_seconds"] - few["cpu_seconds"]) / (many["size"] - few["size"])
+    loading = JOBS * by["imports", 1]["cpu_seconds"]
     verdict = {True: "yes", False: "no"}
     lines = [
         "# How time and memory grow",
@@ -163,12 +179,12 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         "| what | measured | target | met |",
         "|---|--:|--:|---|",
         f"| `snakemake all`: wall, {whole['seconds']:.0f} s, ÷ its jobs' CPU time on {CORES} "
-        f"cores, {whole['below_seconds'] / CORES:.0f} s | {share:.2f} | ≤ 1.25 | "
-        f"{verdict[share <= 1.25]} |",
-        f"| `snakemake all` with nothing to do | {again['seconds']:.1f} s | ≤ 3 s | "
-        f"{verdict[again['seconds'] <= 3]} |",
-        f"| 32 runs, trained and scored, against 8 | {seeds:.2f} × | ≤ 3.5 × | "
-        f"{verdict[seeds <= 3.5]} |",
+        f"cores, {whole['below_seconds'] / CORES:.0f} s | {share:.2f} | ≤ 1.2 | "
+        f"{verdict[share <= 1.2]} |",
+        f"| `snakemake all` with nothing to do | {again['seconds']:.1f} s | ≤ 2 s | "
+        f"{verdict[again['seconds'] <= 2]} |",
+        f"| CPU time of one run more, trained and scored | {each:.1f} s | | |",
+        f"| of that the imports of its {JOBS} jobs | {loading:.1f} s, {loading / each:.0%} | | |",
         "",
         "![wall time and memory against runs, sentences and width](growth.png)",
         "",
