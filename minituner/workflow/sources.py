@@ -56,13 +56,17 @@ def _closure(root: str) -> frozenset[str]:
 @functools.cache
 def _imports_of(module: str) -> frozenset[str]:
     tree = ast.parse(_file(module).read_text(encoding="utf-8"))
-    nodes = list(ast.walk(tree))
-    if module == CLI:
-        functions = (node for node in nodes if isinstance(node, ast.FunctionDef))
-        inside = {node for function in functions for node in ast.walk(function)}
-        nodes = [node for node in nodes if node not in inside]
     package = module if _file(module).name == "__init__.py" else module.rpartition(".")[0]
-    return frozenset(_imported(nodes, package))
+    return frozenset(_imported(_statements(tree, module != CLI), package))
+
+
+def _statements(node: ast.AST, in_functions: bool) -> Iterator[ast.AST]:
+    """The statements below a node, without the expressions in them, where nothing is imported."""
+    yield node
+    if in_functions or not isinstance(node, ast.FunctionDef):
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for statement in getattr(node, block, ()):
+                yield from _statements(statement, in_functions)
 
 
 def _imported(nodes: Iterable[ast.AST], package: str) -> Iterator[str]:
