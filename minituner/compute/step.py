@@ -16,13 +16,15 @@ from minituner.compute.kernels import norm as norms
 from minituner.compute.kernels.attention import Sequences
 from minituner.compute.kernels.blocks import Activations
 from minituner.compute.kernels.jit import ONE
-from minituner.compute.kernels.tiles import add_over_rows, product
+from minituner.compute.kernels.tiles import WIDE, add_over_rows, product
 from minituner.compute.known import LayerPlaces, NormPlaces, Numbers
 from minituner.compute.sequences import Packed
 from minituner.model import IGNORE
+from minituner.nf4 import QuantState, code_values
 
 NOTHING, NOWHERE = np.empty(0, np.float32), np.empty(0, np.int64)
 NO_ROWS = np.empty((0, 0), np.float32)
+FLOATS = linears.NF4(np.empty(0, np.uint8), 0, NOTHING, NOTHING)  # of a weight not in NF4
 OF_ROWS = {"mean1", "rstd1", "mean2", "rstd2"}  # the activations that are no matrices
 Arrays = list[np.ndarray]
 
@@ -215,7 +217,7 @@ def keeps_input(layer: LayerPlaces, trained: Sequence[bool]) -> bool:
 def numba_block(
     parts: tuple[NormPlaces | LayerPlaces, ...], arrays: Arrays, key: int, index: int
 ) -> blocks.Block:
-    """A block as its compiled calls take it; weights in NF4 as floats, made anew each time."""
+    """A block as its compiled calls take it."""
     return blocks.Block(
         *(
             numba_norm(part, arrays)
@@ -231,16 +233,20 @@ def numba_norm(norm: NormPlaces, arrays: Arrays) -> blocks.Norm:
     return blocks.Norm(arrays[norm.weight], arrays[norm.bias], np.float32(norm.eps))
 
 
-def numba_layer(layer: LayerPlaces, arrays: Arrays, key: int, unpack: bool = True) -> linears.Layer:
-    """A Linear as the loops take it; a weight in NF4 as floats, or left out."""
-    weight, updated = arrays[layer.weight], layer.A is not None
-    out, into = weight.shape
-    if layer.state is not None:
-        out, into = layer.state.shape
-        packed = torch.from_numpy(weight)
-        weight = quantization.dequantize(packed, layer.state).numpy() if unpack else NO_ROWS
+def numba_layer(layer: LayerPlaces, arrays: Arrays, key: int) -> linears.Layer:
+    """A Linear as the loops take it; in floats if its NF4 weight is no whole tiles and blocks."""
+    weight, packed, updated = arrays[layer.weight], FLOATS, layer.A is not None
+    out, into = weight.shape if layer.state is None else layer.state.shape
+    if fits_strips(layer.state):
+        scales = layer.state.scales().numpy()
+        code = code_values().numpy()
+        packed = linears.NF4(weight.reshape(-1), layer.state.blocksize, code, scales)
+        weight = NO_ROWS
+    elif layer.state is not None:
+        weight = quantization.dequantize(torch.from_numpy(weight), layer.state).numpy()
     return linears.Layer(
         weight,
+        packed,
         NOTHING if layer.bias is None else arrays[layer.bias],
         arrays[layer.A] if updated else NOTHING.reshape(0, into),
         arrays[layer.B] if updated else NOTHING.reshape(out, 0),
@@ -248,6 +254,14 @@ def numba_layer(layer: LayerPlaces, arrays: Arrays, key: int, unpack: bool = Tru
         np.float32(layer.dropout),
         np.uint64(key & (1 << 64) - 1),
     )
+
+
+def fits_strips(state: QuantState | None) -> bool:
+    """Whether a weight in NF4 is made of whole tiles and blocks, so that strips can be unpacked."""
+    if state is None:
+        return False
+    out, into = state.shape
+    return out % WIDE == 0 and into % state.blocksize == 0
 
 
 def zero_gradients(arrays: Arrays, trained: Sequence[bool]) -> list[np.ndarray | None]:

@@ -5,8 +5,8 @@ import torch
 import torch.nn as nn
 
 from minituner import compute, nf4
-from minituner.compute import single
-from minituner.compute.single import fits_strips
+from minituner.compute import step
+from minituner.compute.step import fits_strips
 from minituner.lora import LoRALinear
 
 SHAPES = [(1, 1, 1), (5, 64, 1), (33, 1, 64), (272, 64, 256), (17, 8, 29)]
@@ -150,7 +150,7 @@ def test_strips_give_the_bytes_of_the_whole_weight(
     made = []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr(single, "fits_strips", lambda state: False)
+            monkeypatch.setattr(step, "fits_strips", lambda state: False)
         else:
             assert fits_strips(layer.quant_state)
         y = compute.linear(layer, x)

@@ -9,6 +9,7 @@ import numpy as np
 from minituner.compute.kernels.jit import ONE, compiled
 from minituner.compute.kernels.tiles import HIGH, WIDE, copy, copy_columns, padded, wide_tile
 
+ZERO = np.float32(0)
 STRIP = 32  # columns unpacked at a time, a part of one block; the rows are WIDE
 
 
@@ -53,7 +54,7 @@ def dequantize(packed, blocksize, code, scales, flat):
 
 @compiled
 def product(x, packed, blocksize, code, scales, row, out):
-    """Set out (n, out) to x (n, in) Wᵀ + row (out,), for W (out, in), out whole tiles."""
+    """Set out (n, out) to x (n, in) Wᵀ + row (out,), which is empty for zeros; W is (out, in)."""
     n, into = x.shape
     # The symbols lie along the vectors, so that W's rows are read as they are unpacked.
     columns = np.zeros(((n + WIDE - 1) // WIDE, into, WIDE), np.float32)
@@ -72,7 +73,7 @@ def product(x, packed, blocksize, code, scales, row, out):
                 wide_tile(part, i, 0, weight, columns[p], 0, into)
             for t in range(p * WIDE, min((p + 1) * WIDE, n)):
                 for i in range(WIDE):
-                    out[t, o + i] = part[i, t - p * WIDE] + row[o + i]
+                    out[t, o + i] = part[i, t - p * WIDE] + (row[o + i] if row.size else ZERO)
 
 
 @compiled
