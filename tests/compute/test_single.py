@@ -133,11 +133,11 @@ def test_dropout_drops_what_the_key_says_and_gradients_know_it():
 @pytest.mark.parametrize(
     ("out", "into", "blocksize", "double_quant"),
     [
-        (16, 64, 64, False),
-        (16, 96, 32, True),
-        (48, 128, 128, True),
+        (32, 64, 64, False),
+        (64, 96, 32, True),
+        (96, 128, 128, True),
         (32, 192, 64, True),
-        (16, 256, 256, False),
+        (32, 256, 256, False),
     ],
 )
 def test_strips_give_the_bytes_of_the_whole_weight(
