@@ -29,15 +29,17 @@ MET = {True: "yes", False: "no"}
 PACKAGES = ("torch", "peft", "transformers", "bitsandbytes", "numba", "numpy")
 
 
+def cpu() -> str:
+    """The CPU, the widest instructions that PyTorch finds in it, and how many cores there are."""
+    widest = torch.backends.cpu.get_cpu_capability()
+    return f"{environment.cpu_name()} ({widest}), {os.cpu_count()} cores"
+
+
 def machine() -> str:
     """The CPU and what runs on it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    name = next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "")
     packages = ", ".join(f"{p} {version(p).partition('+')[0]}" for p in PACKAGES)
     python = f"Python {platform.python_version()}"
-    widest = torch.backends.cpu.get_cpu_capability()
-    return f"{name or platform.machine()} ({widest}), {os.cpu_count()} cores, {python}, {packages}"
+    return f"{cpu()}, {python}, {packages}"
 
 
 def start(name: str, arguments: tuple, row: Row, mode: str, threads: int) -> subprocess.Popen:
@@ -152,6 +154,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("their time ÷ ours; the mark is the target, grey has none")
+    figure.suptitle(cpu(), fontsize=9)
     axes.margins(x=0.15, y=0.01)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
