@@ -17,6 +17,7 @@ def main(base: str, irregular: str, compiler: str, out: str) -> None:
     if compiler == COLD:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=Path(out).parent)
     import torch
+    from safetensors.torch import save_file
 
     from benchmarks.performance import ours, peers
     from benchmarks.performance.plain import with_low_rank
@@ -55,7 +56,7 @@ def main(base: str, irregular: str, compiler: str, out: str) -> None:
             with torch.no_grad():
                 peers.loss(model, *validation)
     learnt = {name: p.detach() for name, p in plain.named_parameters() if p.requires_grad}
-    torch.save(learnt, out)
+    save_file(learnt, out)
 
 
 if __name__ == "__main__":
