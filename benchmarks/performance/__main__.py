@@ -143,7 +143,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     for place, row in enumerate(rows):
         axes.barh(place, row["ratio"] - 1, left=1, color=colours[row["met"]])
         axes.annotate(
-            f" {row['ratio']:.2f} ×", (max(row["ratio"], 1), place), va="center", fontsize=8
+            f" {row['ratio']:.2f} ×",
+            (max(row["ratio"], row["target"] or 0, 1), place),  # behind the mark
+            va="center",
+            fontsize=8,
         )
         if row["target"] is not None:
             axes.plot([row["target"]] * 2, [place - 0.45, place + 0.45], color="black")
