@@ -166,7 +166,13 @@ def nf4_minigpt(double_quant: bool) -> MiniGPT:
 
 def linear4bit_minigpt(double_quant: bool, state: dict[str, torch.Tensor] | None) -> nn.Module:
     """MiniGPT with bitsandbytes' Linear4bit, from our state dict or quantized by itself."""
-    model = minigpt()
+    return in_linear4bit(minigpt(), double_quant, state)
+
+
+def in_linear4bit(
+    model: nn.Module, double_quant: bool, state: dict[str, torch.Tensor] | None = None
+) -> nn.Module:
+    """A model with each Linear replaced, in place, by Linear4bit as above."""
     for name, linear in list(model.named_modules()):
         if not isinstance(linear, nn.Linear):
             continue

@@ -42,7 +42,7 @@ def minigpt(d_model: int = 64, n_layer: int = 4) -> MiniGPT:
 
 def batch(n: int = 32, dense: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and targets, (n, 48): whole sentences, padded, the loss on the form only; or random."""
-    vocab = minigpt().config.vocab
+    vocab = read_config(BASE)[0].vocab
     if dense:
         drawn = torch.randint(
             len(vocab), (n, WIDTH + 1), generator=compute.generator(0, "performance", "batch")

@@ -68,23 +68,9 @@ def hand_step(rank: int, modules: str, dense: bool, compiled: bool) -> Work:
 
 def bnb_step(layers: int, width: int, n: int, compiled: bool) -> Work:
     """A QLoRA step by PEFT on Linear4bit."""
-    import bitsandbytes as bnb
+    from benchmarks.parity.against_bitsandbytes import in_linear4bit
 
-    model = plain(width, layers)
-    for block in model.h:
-        for name, linear in list(block.named_children()):
-            if not isinstance(linear, nn.Linear):
-                continue
-            layer = bnb.nn.Linear4bit(
-                linear.in_features,
-                linear.out_features,
-                bias=linear.bias is not None,
-                compute_dtype=torch.float32,
-                compress_statistics=False,
-                quant_type="nf4",
-            )
-            layer.load_state_dict(linear.state_dict())
-            setattr(block, name, layer.to("cpu"))
+    model = in_linear4bit(plain(width, layers), double_quant=False)
     model.is_loaded_in_4bit = True
     return step(peft_model(model, 8, "q, v"), compiled, repeat(ours.batch(n)))
 

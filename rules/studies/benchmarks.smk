@@ -14,6 +14,7 @@ rule benchmarks:
         irregular=IRREGULAR,
         control=CONTROL,
         programs=programs("benchmarks/performance"),
+        linear4bit="benchmarks/parity/against_bitsandbytes.py",
         sources=sources("train", "evaluate"),
     output:
         multiext("results/performance/", "repetitions.parquet", "performance.parquet"),
