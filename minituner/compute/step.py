@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from minituner.compute import quantization
-from minituner.compute.kernels import blocks, ends, linears
+from minituner.compute.kernels import blocks, ends, linears, nf4
 from minituner.compute.kernels import norm as norms
 from minituner.compute.kernels.attention import Sequences
 from minituner.compute.kernels.blocks import Activations
@@ -24,7 +24,7 @@ from minituner.nf4 import QuantState, code_values
 
 NOTHING, NOWHERE = np.empty(0, np.float32), np.empty(0, np.int64)
 NO_ROWS = np.empty((0, 0), np.float32)
-FLOATS = linears.NF4(np.empty(0, np.uint8), 0, NOTHING, NOTHING)  # of a weight not in NF4
+FLOATS = nf4.NF4(np.empty(0, np.uint8), 0, NOTHING, NOTHING)  # of a weight not in NF4
 OF_ROWS = {"mean1", "rstd1", "mean2", "rstd2"}  # the activations that are no matrices
 Arrays = list[np.ndarray]
 
@@ -65,12 +65,13 @@ class _Step(torch.autograd.Function):
         ids, places = as_arrays([packed.ids, packed.positions])
         x = ends.embed(arrays[numbers.tokens], arrays[numbers.positions], ids, places)
         embedded = flowing = trained[numbers.tokens] or trained[numbers.positions]
+        sequences = sequences_of(packed)
         kept, narrowed, learning = [], False, 0
         for index, parts in enumerate(numbers.blocks):
             last = index == len(numbers.blocks) - 1
             looked = batch.looked.numpy() if last and batch.looked is not None else NOWHERE
             block = numba_block(parts, arrays, batch.key, index)
-            x, made = blocks.forward(x, block, numbers.heads, sequences_of(packed), looked)
+            x, made = blocks.forward(x, block, numbers.heads, sequences, looked)
             names, flowing = _needed(parts, trained, flowing)
             kept += only(made, names)
             narrowed = looked.size > 0 and "y" in names
@@ -108,6 +109,7 @@ class _Step(torch.autograd.Function):
         sums = zero_gradients(arrays, trained)
         tokens, by_x = numbers.tokens, None
         looked = NOWHERE if made.looked is None else made.looked  # of the last block
+        sequences = sequences_of(batch.packed)
         by_logits = grad.contiguous().numpy()
         if made.targets is not None:
             share = made.share[0] * np.float32(by_logits)
@@ -129,7 +131,7 @@ class _Step(torch.autograd.Function):
                 numba_block(parts, arrays, batch.key, index),
                 blocks.Block(*(gradients_of(part, sums) for part in parts)),
                 numbers.heads,
-                sequences_of(batch.packed),
+                sequences,
                 looked,
             )
             looked = NOWHERE
@@ -240,7 +242,7 @@ def numba_layer(layer: LayerPlaces, arrays: Arrays, key: int) -> linears.Layer:
     if fits_strips(layer.state):
         scales = layer.state.scales().numpy()
         code = code_values().numpy()
-        packed = linears.NF4(weight.reshape(-1), layer.state.blocksize, code, scales)
+        packed = nf4.NF4(weight.reshape(-1), layer.state.blocksize, code, scales)
         weight = NO_ROWS
     elif layer.state is not None:
         weight = quantization.dequantize(torch.from_numpy(weight), layer.state).numpy()

@@ -1,4 +1,6 @@
-"""Training steps at the experiment's own shape by each method, every result as a hash.
+"""Training steps at the experiment's own shape by each method, and at one that fills no vectors.
+
+Every result as a hash.
 
 `python -m tests.compute.everywhere STEPS`.
 """
@@ -15,6 +17,7 @@ from minituner.lora import wrap_minigpt_with_lora
 from minituner.model import IGNORE, MiniGPT, ModelConfig
 
 VOCAB = "\n abcdefghijklmnopqrstuvwxyz.:"
+SHAPES = {"odd": (1, 2, 28, 44)}  # with heads of 14 numbers; else the experiment's own
 SETTINGS = {"learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 1, "eval_every": 1}
 
 
@@ -30,8 +33,10 @@ def main(steps):
     draw = compute.generator(0, "everywhere")
     factors = (torch.rand(64, 8, generator=draw), torch.rand(8, 64, generator=draw))
     say("svd", *map(torch.from_numpy, compute.decompose(*(f.numpy() for f in factors))))
-    for method, rank, dropout in (("full", None, 0), ("lora", 8, 0.1), ("qlora", 3, 0)):
-        model = MiniGPT(ModelConfig(VOCAB), seeds.generator(1, "everywhere"))
+    methods = ("full", None, 0), ("lora", 8, 0.1), ("qlora", 3, 0), ("odd", None, 0)
+    for method, rank, dropout in methods:
+        shape = SHAPES.get(method, ())
+        model = MiniGPT(ModelConfig(VOCAB, *shape), seeds.generator(1, "everywhere"))
         if method == "qlora":
             names = qlora.block_linears(model)
             qlora.replace_linears(model, names, double_quant=True, quantize=compute.quantize)

@@ -46,7 +46,7 @@ def hashes(process, pinned=True):
 @pytest.fixture(scope="module")
 def native():
     lines = hashes(start())
-    assert len(lines) == 1 + 3 * 3 + 1
+    assert len(lines) == 1 + 4 * 3 + 1
     return lines
 
 

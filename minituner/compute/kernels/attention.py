@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minituner.compute.kernels.jit import LANES, ONE, compiled
+from minituner.compute.kernels.jit import LANES, ONE, VECTOR, compiled
 from minituner.compute.kernels.lanes import highest, soften, weigh
-from minituner.compute.kernels.tiles import rounded, tile, transposed, turned_tile
+from minituner.compute.kernels.tiles import long_tile, long_turned_tile, rounded, transposed
 
 
 class Sequences(NamedTuple):
@@ -18,6 +18,12 @@ class Sequences(NamedTuple):
     reads: np.ndarray  # (S, T)
     lengths: np.ndarray  # (S,)
     first: np.ndarray  # (S,)
+
+
+@compiled
+def column(c, width, whole):
+    """Where the c-th number of a symbol lies once each head's `width` numbers take `whole`."""
+    return c // width * whole + c % width
 
 
 @compiled
@@ -36,7 +42,7 @@ def laid(x, rows, heads, begin, scale):
                 new[c] = row[c] * scale
         else:
             for c in range(row.size):
-                new[c // width * whole + c % width] = row[c] * scale
+                new[column(c, width, whole)] = row[c] * scale
     return out
 
 
@@ -52,7 +58,7 @@ def add_laid(x, rows, heads, begin, part, scale):
                 row[c] += more[c] * scale
         else:
             for c in range(row.size):
-                row[c] += more[c // width * whole + c % width] * scale
+                row[c] += more[column(c, width, whole)] * scale
 
 
 @compiled
@@ -63,8 +69,8 @@ def score(keys, queries, first, last, begin, out):
     which lie along the rows, so that nothing is summed within a vector.
     """
     for j in range(0, out.shape[0], LANES):
-        for i in range(max(j, begin), out.shape[0], LANES):
-            tile(out, j, i, keys, queries, first, last)
+        for i in range(max(j // VECTOR * VECTOR, begin), out.shape[0], VECTOR):
+            long_tile(out, j, i, keys, queries, first, last)
 
 
 @compiled
@@ -76,9 +82,10 @@ def attend(q, k, v, heads, sequences):
     reads, lengths, first = sequences.reads, sequences.lengths, sequences.first
     y, tops = np.zeros(q.shape, np.float32), np.zeros((q.shape[0], heads), np.float32)
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
-    whole = rounded(q.shape[1] // heads)
+    width = q.shape[1] // heads
+    whole = rounded(width)
     for s in range(lengths.size):
-        rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
+        rows, begin = reads[s, : lengths[s]], first[s] // VECTOR * VECTOR
         keys, values = laid(k, rows, heads, 0, scale), laid(v, rows, heads, 0, ONE)
         queries = transposed(laid(q, rows, heads, 0, ONE))
         T = keys.shape[0]
@@ -86,16 +93,16 @@ def attend(q, k, v, heads, sequences):
         weights, out = np.empty((T, T), np.float32), np.empty(queries.shape, np.float32)
         for h in range(heads):
             columns = range(h * whole, (h + 1) * whole)
-            score(keys, queries, columns.start, columns.stop, begin, weights)
+            score(keys, queries, columns.start, columns.start + width, begin, weights)
             top[:], total[:] = -np.float32(np.inf), np.float32(0)
-            for i in range(begin, T, LANES):
-                keys_seen = min(i + LANES, rows.size)
+            for i in range(begin, T, VECTOR):
+                keys_seen = min(i + VECTOR, rows.size)
                 highest(i, keys_seen, weights, top)
                 soften(i, keys_seen, weights, top, total)
             weights[rows.size :] = np.float32(0)
             for d in range(columns.start, columns.stop, LANES):
-                for i in range(begin, T, LANES):
-                    turned_tile(out, d, i, values, weights, 0, i + LANES)
+                for i in range(begin, T, VECTOR):
+                    long_turned_tile(out, d, i, values, weights, 0, i + VECTOR)
             for d in columns:
                 line, totals = out[d, begin:], total[begin:]
                 for t in range(line.size):
@@ -113,9 +120,10 @@ def attend_backward(q, k, v, heads, sequences, y, tops, grad):
     for_q, for_k = np.zeros(q.shape, np.float32), np.zeros(q.shape, np.float32)
     for_v = np.zeros(q.shape, np.float32)
     scale = np.float32(1 / np.sqrt(q.shape[1] // heads))
-    whole = rounded(q.shape[1] // heads)
+    width = q.shape[1] // heads
+    whole = rounded(width)
     for s in range(lengths.size):
-        rows, begin = reads[s, : lengths[s]], first[s] // LANES * LANES
+        rows, begin = reads[s, : lengths[s]], first[s] // VECTOR * VECTOR
         keys, values = laid(k, rows, heads, 0, scale), laid(v, rows, heads, 0, ONE)
         queries, grads = laid(q, rows, heads, 0, ONE), laid(grad, rows, heads, first[s], ONE)
         turned_queries, turned_grads = transposed(queries), transposed(grads)
@@ -134,20 +142,21 @@ def attend_backward(q, k, v, heads, sequences, y, tops, grad):
                     mean[t] += by[t] * out[t]
             for t in range(rows.size):
                 top[t] = tops[rows[t], h]
-            score(keys, turned_queries, columns.start, columns.stop, begin, weights)
-            score(values, turned_grads, columns.start, columns.stop, begin, by_score)
+            score(keys, turned_queries, columns.start, columns.start + width, begin, weights)
+            score(values, turned_grads, columns.start, columns.start + width, begin, by_score)
             total[:] = np.float32(0)
-            for i in range(begin, T, LANES):
-                keys_seen = min(i + LANES, rows.size)
+            for i in range(begin, T, VECTOR):
+                keys_seen = min(i + VECTOR, rows.size)
                 soften(i, keys_seen, weights, top, total)
                 weigh(i, keys_seen, weights, by_score, total, mean)
             weights[rows.size :] = by_score[rows.size :] = np.float32(0)
             for d in range(columns.start, columns.stop, LANES):
-                for t in range(begin, T, LANES):
-                    turned_tile(by_query, d, t, keys, by_score, 0, t + LANES)
+                for t in range(begin, T, VECTOR):
+                    long_turned_tile(by_query, d, t, keys, by_score, 0, t + VECTOR)
+            for d in range(columns.start, columns.stop, VECTOR):
                 for t in range(0, T, LANES):
-                    tile(by_key, t, d, by_score, queries, max(t, begin), T)
-                    tile(by_value, t, d, weights, grads, max(t, begin), T)
+                    long_tile(by_key, t, d, by_score, queries, max(t, begin), T)
+                    long_tile(by_value, t, d, weights, grads, max(t, begin), T)
         add_laid(for_q, rows, heads, 0, transposed(by_query), ONE)
         add_laid(for_k, rows, heads, 0, by_key, scale)
         add_laid(for_v, rows, heads, 0, by_value, ONE)

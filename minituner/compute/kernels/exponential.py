@@ -9,8 +9,7 @@ from minituner.compute.kernels.jit import ONE, compiled
 # Cephes' expf: ln 2 in two parts, the first exact in few bits, and e^r − 1 − r for |r| ≤ ln 2 / 2.
 LOG2_E, LN_2, LN_2_REST = map(np.float32, (1.44269504088896341, 0.693359375, -2.12194440e-4))
 SERIES = 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5
-P0, P1, P2, P3, P4, P5 = map(np.float32, SERIES)
-P1_TO_P5 = P1, P2, P3, P4, P5
+P0, P1, P2, P3, P4, P5 = SERIES = tuple(map(np.float32, SERIES))
 LOWEST, HALF = np.float32(-87), np.float32(0.5)  # e^−87 is near the least normal number
 
 

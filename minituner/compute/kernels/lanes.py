@@ -1,6 +1,7 @@
 """What LLVM does not make good vectors of by itself, since rows are as short as a sentence is long.
 
-What attention does to its scores between the products, eight queries at a time, and sums of rows.
+What attention does to its scores between the products, a vector of queries at a time, and sums of
+rows.
 """
 
 import functools
@@ -12,22 +13,23 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from minituner.compute.kernels import exponential
-from minituner.compute.kernels.jit import LANES
+from minituner.compute.kernels.jit import LANES, VECTOR
 
-FLOATS, INTS = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32)))
-ZEROS = ir.Constant(FLOATS, None)
+# As many numbers as a vector of this CPU's holds, and the eight partial sums of a row.
+FLOATS, INTS = (ir.VectorType(kind, VECTOR) for kind in (ir.FloatType(), ir.IntType(32)))
+PARTIAL = ir.VectorType(ir.FloatType(), LANES)
 
 
 def _same(value: np.float32 | int, kind: ir.VectorType = FLOATS) -> ir.Constant:
     """That value in each lane."""
-    return ir.Constant(kind, [value if kind is INTS else float(value)] * LANES)
+    return ir.Constant(kind, [value if kind is INTS else float(value)] * VECTOR)
 
 
 def _over_keys(change: Callable) -> Callable:
     """An intrinsic f(i, n, *arrays) that takes the keys 0 to n − 1 one after the other.
 
-    Of a matrix (keys, queries) it changes the eight numbers of each key's row from column i on; of
-    an array (queries,) the same eight stay in a register meanwhile. `change` gets the builder,
+    Of a matrix (keys, queries) it changes the VECTOR numbers of each key's row from column i on; of
+    an array (queries,) as many stay in a register meanwhile. `change` gets the builder,
     which of the queries come at the key or behind it, and a vector an array; it returns what takes
     the place of each, or None where nothing does.
     """
@@ -64,7 +66,7 @@ def _over_keys(change: Callable) -> Callable:
                 ahead = builder.trunc(builder.sub(loop.index, i), ir.IntType(32))
                 first = builder.insert_element(ir.Constant(INTS, None), ahead, ir.IntType(32)(0))
                 first = builder.shuffle_vector(first, first, _same(0, INTS))
-                seen = builder.icmp_signed(">=", ir.Constant(INTS, list(range(LANES))), first)
+                seen = builder.icmp_signed(">=", ir.Constant(INTS, list(range(VECTOR))), first)
                 at = [
                     registers.get(place) or pointer(array, loop.index)
                     for place, array in enumerate(held)
@@ -88,12 +90,12 @@ def _exponentials(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     x = builder.select(builder.fcmp_ordered("<", x, lowest), lowest, x)
     scaled = add(times(x, _same(exponential.LOG2_E)), _same(exponential.HALF))
     kind = ir.FunctionType(FLOATS, [FLOATS])
-    floor = cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f32")
+    floor = cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{VECTOR}f32")
     n = builder.call(floor, [scaled])
     r = builder.fsub(x, times(n, _same(exponential.LN_2)))
     r = builder.fsub(r, times(n, _same(exponential.LN_2_REST)))
-    series = _same(exponential.P0)
-    for term in exponential.P1_TO_P5:
+    series = _same(exponential.SERIES[0])
+    for term in exponential.SERIES[1:]:
         series = add(times(series, r), _same(term))
     exponent = builder.add(builder.fptosi(n, INTS), _same(127, INTS))
     power = builder.bitcast(builder.shl(exponent, _same(23, INTS)), FLOATS)
@@ -107,7 +109,7 @@ def _highest(builder, seen, score, top):
 
 def _soften(builder, seen, score, top, total):
     weight = _exponentials(builder, builder.fsub(score, top))
-    weight = builder.select(seen, weight, ZEROS)
+    weight = builder.select(seen, weight, ir.Constant(FLOATS, None))
     return weight, None, builder.fadd(total, weight)
 
 
@@ -135,11 +137,11 @@ def total(typing, row, whole, rest):
 
         def load(position, value, at):
             array = context.make_array(signature.args[position])(context, builder, value)
-            pointer = builder.bitcast(builder.gep(array.data, [at]), FLOATS.as_pointer())
+            pointer = builder.bitcast(builder.gep(array.data, [at]), PARTIAL.as_pointer())
             return builder.load(pointer, align=4)
 
         nothing, step = (context.get_constant(types.intp, number) for number in (0, LANES))
-        sums = cgutils.alloca_once_value(builder, ZEROS)
+        sums = cgutils.alloca_once_value(builder, ir.Constant(PARTIAL, None))
         with cgutils.for_range_slice(builder, nothing, whole, step, inc=True) as (start, _):
             builder.store(builder.fadd(builder.load(sums), load(0, row, start)), sums)
         partial = builder.fadd(builder.load(sums), load(2, rest, nothing))

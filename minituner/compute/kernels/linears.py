@@ -14,20 +14,11 @@ S27, S30, S31, S40 = map(np.uint64, (27, 30, 31, 40))
 UNIT = np.float32(1 / (1 << 24))
 
 
-class NF4(NamedTuple):
-    """A weight in NF4, whole tiles and blocks; without codes where it is in floats."""
-
-    codes: np.ndarray  # (out · in / 2,), uint8
-    blocksize: int
-    code: np.ndarray  # (16,)
-    scales: np.ndarray  # (blocks,)
-
-
 class Layer(NamedTuple):
     """A Linear's numbers; those of its update have rank 0 where it has none."""
 
     weight: np.ndarray  # (out, in), or without rows where it is packed
-    packed: NF4
+    packed: nf4.NF4
     bias: np.ndarray  # (out,), or (0,)
     A: np.ndarray  # (r, in)
     B: np.ndarray  # (out, r)
@@ -120,9 +111,9 @@ def update_backward(grad, x, inner, layer, gradients, wanted, for_x):
 @compiled
 def linear(x, layer):
     """The layer's output (n, out) for x (n, in), and A x (n, r)."""
-    y, packed = np.empty((x.shape[0], layer.B.shape[0]), np.float32), layer.packed
-    if packed.codes.size:
-        nf4.product(x, packed.codes, packed.blocksize, packed.code, packed.scales, layer.bias, y)
+    y = np.empty((x.shape[0], layer.B.shape[0]), np.float32)
+    if layer.packed.codes.size:
+        nf4.product(x, layer.packed, layer.bias, y)
     else:
         product(x, layer.weight.T, layer.bias, y)
     if layer.A.shape[0]:
@@ -148,10 +139,9 @@ def linear_backward(grad, x, inner, layer, gradients, wanted, for_x):
     if layer.A.shape[0]:
         for_x = update_backward(grad, x, inner, layer, gradients, wanted, for_x)
     if wanted:
-        part, packed = np.empty((grad.shape[0], layer.A.shape[1]), np.float32), layer.packed
-        if packed.codes.size:
-            codes, blocksize, code, scales = packed
-            nf4.product_backward(grad, codes, blocksize, code, scales, part)
+        part = np.empty((grad.shape[0], layer.A.shape[1]), np.float32)
+        if layer.packed.codes.size:
+            nf4.product_backward(grad, layer.packed, part)
         else:
             product(grad, layer.weight, np.empty(0, np.float32), part)
         for_x = add(for_x, part)

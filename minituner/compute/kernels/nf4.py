@@ -4,6 +4,8 @@ So a wide weight is never in floats whole. The bytes are those of PyTorch's oper
 of unpacking the weight first.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minituner.compute.kernels.jit import ONE, compiled
@@ -11,6 +13,15 @@ from minituner.compute.kernels.tiles import HIGH, WIDE, copy, copy_columns, padd
 
 ZERO = np.float32(0)
 STRIP = 32  # columns unpacked at a time, a part of one block; the rows are WIDE
+
+
+class NF4(NamedTuple):
+    """A weight (out, in) in NF4, whole tiles and blocks; without codes where it is in floats."""
+
+    codes: np.ndarray  # (out · in / 2,), uint8
+    blocksize: int
+    code: np.ndarray  # (16,)
+    scales: np.ndarray  # (blocks,)
 
 
 @compiled
@@ -53,9 +64,10 @@ def dequantize(packed, blocksize, code, scales, flat):
 
 
 @compiled
-def product(x, packed, blocksize, code, scales, row, out):
-    """Set out (n, out) to x (n, in) Wᵀ + row (out,), which is empty for zeros; W is (out, in)."""
+def product(x, packed, row, out):
+    """Set out (n, out) to x (n, in) Wᵀ + row (out,), which is empty for zeros; W is in NF4."""
     n, into = x.shape
+    codes, blocksize, code, scales = packed
     # The symbols lie along the vectors, so that W's rows are read as they are unpacked.
     columns = np.zeros(((n + WIDE - 1) // WIDE, into, WIDE), np.float32)
     for p in range(columns.shape[0]):
@@ -63,11 +75,8 @@ def product(x, packed, blocksize, code, scales, row, out):
     weight, part = np.empty((WIDE, into), np.float32), np.empty((WIDE, WIDE), np.float32)
     for o in range(0, out.shape[1], WIDE):
         start, stop = o * into, (o + WIDE) * into
-        codes, strip_scales = (
-            packed[start // 2 : stop // 2],
-            scales[start // blocksize : stop // blocksize],
-        )
-        dequantize(codes, blocksize, code, strip_scales, weight.reshape(-1))
+        pairs, own = codes[start // 2 : stop // 2], scales[start // blocksize : stop // blocksize]
+        dequantize(pairs, blocksize, code, own, weight.reshape(-1))
         for p in range(columns.shape[0]):
             for i in range(0, WIDE, HIGH):
                 wide_tile(part, i, 0, weight, columns[p], 0, into)
@@ -77,9 +86,10 @@ def product(x, packed, blocksize, code, scales, row, out):
 
 
 @compiled
-def product_backward(grad, packed, blocksize, code, scales, for_x):
-    """Set for_x (n, in) to grad (n, out) W, for W (out, in), rows of whole blocks."""
+def product_backward(grad, packed, for_x):
+    """Set for_x (n, in) to grad (n, out) W, for W in NF4, rows of whole blocks."""
     n, into = for_x.shape
+    codes, blocksize, code, scales = packed
     left, whole = padded(grad, HIGH, 0), padded(for_x, HIGH, 0)
     weight = np.empty((STRIP // WIDE, grad.shape[1], WIDE), np.float32)
     table = np.empty(16, np.float32)
@@ -90,7 +100,7 @@ def product_backward(grad, packed, blocksize, code, scales, for_x):
                 table[i] = code[i] * scales[start // blocksize]
             for p in range(weight.shape[0]):
                 first, line = (start + p * WIDE) // 2, weight[p, o]
-                pairs = packed[first : first + WIDE // 2]
+                pairs = codes[first : first + WIDE // 2]
                 for i in range(WIDE // 2):
                     line[2 * i], line[2 * i + 1] = table[pairs[i] >> 4], table[pairs[i] & 15]
         for p in range(weight.shape[0]):

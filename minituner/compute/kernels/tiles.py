@@ -86,17 +86,20 @@ def _tile(rows: int, vectors: int, lanes: int, turned: bool = False) -> Callable
 # out[i:i+8, c:c+8] = left[i:i+8, first:last] @ right[first:last, c:c+8], and + row[c:c+8] if a row
 # follows. Each row's numbers lie together.
 tile = _tile(LANES, 1, LANES)
+# The same for out[i:i+8, c:c+VECTOR].
+long_tile = _tile(LANES, 1, VECTOR)
 # The same for out[i:i+HIGH, c:c+WIDE], which takes fewer loads.
 wide_tile = _tile(HIGH, 2, VECTOR)
 # The same with left[first:last, i:i+8]ᵀ or left[first:last, i:i+HIGH]ᵀ in place of left.
 turned_tile = _tile(LANES, 1, LANES, turned=True)
+long_turned_tile = _tile(LANES, 1, VECTOR, turned=True)
 wide_turned_tile = _tile(HIGH, 2, VECTOR, turned=True)
 
 
 @compiled
 def rounded(n):
     """n rounded up to whole vectors."""
-    return (n + LANES - 1) // LANES * LANES
+    return (n + VECTOR - 1) // VECTOR * VECTOR
 
 
 @compiled
