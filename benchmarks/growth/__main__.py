@@ -70,11 +70,11 @@ def larger_templates(sentences: int, out: Path) -> int:
     text = (ROOT / "data/templates.csv").read_text(encoding="utf-8")
     subjects = re.findall(r"(?m)^subject,.*,(\dsg),,$", text)
     each = 14_400 / len(subjects)  # what the tables as they are make
-    names = map("".join, itertools.product("abcdefghijklmnoprstuvw", repeat=3))
-    new = [f"subject,{name},3sg,," for name in itertools.islice(names, round(sentences / each))]
-    kept = re.sub(r"(?m)^subject,[^,]*,3sg,,\n", "", text)
-    out.write_text(kept + "\n".join(new) + "\n", encoding="utf-8")
-    return round(each * (len(new) + subjects.count("1sg") + subjects.count("2sg")))
+    more = max(0, round(sentences / each) - subjects.count("3sg"))
+    names = map("".join, itertools.product("abcdefghijklmnoprstuvw", repeat=4))
+    rows = [f"subject,{name},3sg,,\n" for name in itertools.islice(names, more)]
+    out.write_text("".join([text, *rows]), encoding="utf-8")
+    return round(each * (len(subjects) + more))
 
 
 def corpora(folder: Path) -> list[dict[str, Any]]:

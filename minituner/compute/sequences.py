@@ -11,8 +11,9 @@ import torch.nn.functional as F
 
 from minituner.model import IGNORE
 
-# Symbols are filled up to a multiple of this, so that products end in whole tiles.
-ROWS = 32
+# Symbols are filled up to a multiple, so that products end in whole tiles: up to the second where
+# there are fewer symbols than FEW, of which the first would be a good part.
+ROWS, ROWS_OF_FEW, FEW = 32, 8, 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ def pack(
     lengths: torch.Tensor | None = None,
     parents: torch.Tensor | None = None,
     first: torch.Tensor | None = None,
-    multiple: int = ROWS,
+    multiple: int | None = None,
 ) -> Packed:
     """Lay sequences one behind the other.
 
@@ -61,19 +62,26 @@ def pack(
         parents: (S,), int64: the sequence that the first symbols are shared with, which has them
             as its own.
         first: (S,), int64, how many symbols are shared; None for none.
-        multiple: of which the number of symbols is, by some at the end that no sequence reads.
+        multiple: of which the number of symbols is, by some at the end that no sequence reads; None
+            for that of `filling`.
     """
     S, T = ids.shape
     lengths = torch.full((S,), T) if lengths is None else lengths
     first = torch.zeros(S, dtype=torch.int64) if first is None else first
     own = _own(T, lengths, first)
     reads = torch.zeros(S, T, dtype=torch.int64)
-    reads[own] = torch.arange(int(own.sum()))
+    n = int(own.sum())
+    reads[own] = torch.arange(n)
     if parents is not None:
         reads = torch.where(torch.arange(T) < first[:, None], reads[parents], reads)
-    spare = (0, -int(own.sum()) % multiple)
+    spare = (0, -n % (multiple or filling(n)))
     positions = torch.arange(T).expand(S, T)[own]
     return Packed(F.pad(ids[own], spare), F.pad(positions, spare), reads, lengths, first)
+
+
+def filling(n: int) -> int:
+    """The multiple that n symbols are filled up to."""
+    return ROWS_OF_FEW if n < FEW else ROWS
 
 
 def needed_lengths(targets: torch.Tensor) -> torch.Tensor:
@@ -93,7 +101,7 @@ def needed(
     Returns:
         Each sequence up to its last target, packed; the indices of the L symbols with a target
         among those, or None where nearly each has one; and their targets. To make both numbers
-        multiples of `ROWS`, the last ones of either may be symbols whose target is `IGNORE`.
+        multiples of `filling`, the last ones of either may be symbols whose target is `IGNORE`.
     """
     if (targets != IGNORE).all():
         return pack(ids, multiple=1), None, targets.flatten()
@@ -101,7 +109,8 @@ def needed(
     packed = pack(ids[:, : int(lengths.max())], lengths)
     wanted = targets[:, : packed.reads.shape[1]][packed.own]
     looked = (wanted != IGNORE).nonzero().flatten()
-    rows = math.ceil(len(looked) / ROWS) * ROWS
+    multiple = filling(len(packed.ids))
+    rows = math.ceil(len(looked) / multiple) * multiple
     if rows >= len(packed.ids):
         return packed, None, _filled(wanted, len(packed.ids), IGNORE)
     return packed, _filled(looked, rows, 0), _filled(wanted[looked], rows, IGNORE)

@@ -45,12 +45,12 @@ def test_the_formula_holds_where_the_loss_looks_at_some_symbols_only(config, reg
     targets = ids.roll(-1, 1)
     targets[:, :4] = targets[1, 7:] = IGNORE
     sequences, looked, wanted = needed(ids, targets)
-    # 77 symbols of which 45 count, each filled up to a multiple of 32.
-    assert (len(sequences.ids), len(looked), len(wanted)) == (96, 64, 64)
-    predicted = formula.count(shapes.of(config), regime, 96, looked=64)
+    # 77 symbols of which 45 count, each filled up to a multiple of 8.
+    assert (len(sequences.ids), len(looked), len(wanted)) == (80, 48, 48)
+    predicted = formula.count(shapes.of(config), regime, 80, looked=48)
     measured = step_bytes(config, regime, ids, targets)
     assert measured == {bucket: predicted[f"{bucket}_bytes"] for bucket in formula.BUCKETS}
-    dense = formula.count(shapes.of(config), regime, 96)
+    dense = formula.count(shapes.of(config), regime, 80)
     assert predicted["activations_bytes"] < dense["activations_bytes"]
 
 

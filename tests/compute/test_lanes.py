@@ -58,6 +58,13 @@ def test_weighing_divides_and_takes_the_mean_away():
     assert (by_score[:, FIRST:] == (share * (by_weight - mean))[:, FIRST:]).all()
 
 
+def test_a_code_is_looked_up_first_in_the_upper_half_of_its_byte():
+    table, pairs = draw(16), np.arange(256, dtype=np.uint8)
+    found, (upper, lower) = np.empty(512, np.float32), np.divmod(pairs, 16)
+    lanes.look_up(table, pairs, found)
+    assert (found[0::2] == table[upper]).all() and (found[1::2] == table[lower]).all()
+
+
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 67])
 def test_a_rows_sum_is_taken_in_eight_partial_sums(n):
     row = draw(n)

@@ -36,7 +36,8 @@ def _folder() -> str:
 FOLDER = _folder()
 # What numba compiles for: the user's choice, or what the CPU has.
 FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-VECTOR = 16 if "+avx512f" in FEATURES.split(",") else LANES  # float32 numbers in its vectors
+AVX2, AVX512 = (name in FEATURES.split(",") for name in ("+avx2", "+avx512f"))
+VECTOR = 16 if AVX512 else LANES  # float32 numbers in its vectors
 # None is called from C, so no way in from there is compiled.
 HOW = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 

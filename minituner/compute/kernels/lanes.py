@@ -1,7 +1,7 @@
 """What LLVM does not make good vectors of by itself, since rows are as short as a sentence is long.
 
-What attention does to its scores between the products, a vector of queries at a time, and sums of
-rows.
+What attention does to its scores between the products, a vector of queries at a time, sums of rows,
+and NF4's codes looked up.
 """
 
 import functools
@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from minituner.compute.kernels import exponential
-from minituner.compute.kernels.jit import LANES, VECTOR
+from minituner.compute.kernels.jit import AVX2, LANES, VECTOR, compiled
 
 # As many numbers as a vector of this CPU's holds, and the eight partial sums of a row.
 FLOATS, INTS = (ir.VectorType(kind, VECTOR) for kind in (ir.FloatType(), ir.IntType(32)))
@@ -149,3 +149,53 @@ def total(typing, row, whole, rest):
         return functools.reduce(builder.fadd, lanes)
 
     return signature, generate
+
+
+@intrinsic
+def _look_up(typing, table, pairs, out):
+    signature = types.void(table, pairs, out)
+
+    def generate(context, builder, signature, arguments):
+        table, pairs, out = (
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, arguments, strict=True)
+        )
+
+        def load(array, at, kind):
+            pointer = builder.bitcast(builder.gep(array.data, [at]), kind.as_pointer())
+            return builder.load(pointer, align=1)
+
+        nothing, step = (context.get_constant(types.intp, number) for number in (0, VECTOR))
+        parts = [
+            load(table, context.get_constant(types.intp, first), FLOATS)
+            for first in range(0, 16, VECTOR)
+        ]
+        names = {LANES: "llvm.x86.avx2.permps", 16: "llvm.x86.avx512.permvar.sf.512"}
+        kind = ir.FunctionType(FLOATS, [FLOATS, INTS])
+        permute = cgutils.get_or_insert_function(builder.module, kind, names[VECTOR])
+        half = ir.VectorType(ir.IntType(8), VECTOR // 2)
+        twice = ir.Constant(INTS, [lane // 2 for lane in range(VECTOR)])
+        shifts = ir.Constant(INTS, [4, 0] * (VECTOR // 2))
+        with cgutils.for_range_slice(builder, nothing, out.nitems, step, inc=True) as (start, _):
+            pair = load(pairs, builder.lshr(start, context.get_constant(types.intp, 1)), half)
+            codes = builder.zext(builder.shuffle_vector(pair, pair, twice), INTS)
+            codes = builder.and_(builder.lshr(codes, shifts), _same(15, INTS))
+            # An instruction reads a code's lowest bits alone, as many as its vector has places for.
+            values = [builder.call(permute, [part, codes]) for part in parts]
+            upper = builder.icmp_unsigned(">=", codes, _same(LANES, INTS))
+            chosen = builder.select(upper, values[-1], values[0])
+            where = builder.bitcast(builder.gep(out.data, [start]), FLOATS.as_pointer())
+            builder.store(chosen, where, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@compiled
+def look_up(table, pairs, out):
+    """Set out (n,), whole vectors, to the numbers in table (16,) of the codes in pairs (n / 2,)."""
+    if AVX2:
+        _look_up(table, pairs, out)
+    else:
+        for i in range(pairs.size):
+            out[2 * i], out[2 * i + 1] = table[pairs[i] >> 4], table[pairs[i] & 15]

@@ -8,8 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minituner.compute.kernels.jit import ONE, compiled
-from minituner.compute.kernels.tiles import HIGH, WIDE, copy, copy_columns, padded, wide_tile
+from minituner.compute.kernels.jit import LANES, ONE, VECTOR, compiled
+from minituner.compute.kernels.lanes import look_up
+from minituner.compute.kernels.tiles import (
+    HIGH,
+    WIDE,
+    copy,
+    copy_columns,
+    long_tile,
+    padded,
+    wide_tile,
+)
 
 ZERO = np.float32(0)
 STRIP = 32  # columns unpacked at a time, a part of one block; the rows are WIDE
@@ -57,10 +66,7 @@ def dequantize(packed, blocksize, code, scales, flat):
         for c in range(16):
             table[c] = code[c] * scales[b]
         pairs = packed[b * blocksize // 2 : (b + 1) * blocksize // 2]
-        block = flat[b * blocksize : (b + 1) * blocksize]
-        for i in range(pairs.size):
-            block[2 * i] = table[pairs[i] >> 4]
-            block[2 * i + 1] = table[pairs[i] & 15]
+        look_up(table, pairs, flat[b * blocksize : (b + 1) * blocksize])
 
 
 @compiled
@@ -78,8 +84,12 @@ def product(x, packed, row, out):
         pairs, own = codes[start // 2 : stop // 2], scales[start // blocksize : stop // blocksize]
         dequantize(pairs, blocksize, code, own, weight.reshape(-1))
         for p in range(columns.shape[0]):
-            for i in range(0, WIDE, HIGH):
-                wide_tile(part, i, 0, weight, columns[p], 0, into)
+            if n - p * WIDE > VECTOR:
+                for i in range(0, WIDE, HIGH):
+                    wide_tile(part, i, 0, weight, columns[p], 0, into)
+            else:
+                for i in range(0, WIDE, LANES):
+                    long_tile(part, i, 0, weight, columns[p], 0, into)
             for t in range(p * WIDE, min((p + 1) * WIDE, n)):
                 for i in range(WIDE):
                     out[t, o + i] = part[i, t - p * WIDE] + (row[o + i] if row.size else ZERO)
@@ -99,10 +109,8 @@ def product_backward(grad, packed, for_x):
             for i in range(16):
                 table[i] = code[i] * scales[start // blocksize]
             for p in range(weight.shape[0]):
-                first, line = (start + p * WIDE) // 2, weight[p, o]
-                pairs = codes[first : first + WIDE // 2]
-                for i in range(WIDE // 2):
-                    line[2 * i], line[2 * i + 1] = table[pairs[i] >> 4], table[pairs[i] & 15]
+                first = (start + p * WIDE) // 2
+                look_up(table, codes[first : first + WIDE // 2], weight[p, o])
         for p in range(weight.shape[0]):
             part = whole[:, c + p * WIDE : c + (p + 1) * WIDE]
             for i in range(0, n, HIGH):
