@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from benchmarks.performance.__main__ import machine
 from minituner.foundation import parquet, storage
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = 2
-SENTENCES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+SENTENCES = (100_000, 200_000, 400_000, 800_000, 1_600_000)  # about, and at least the corpus
 RUNS = (1, 2, 4, 8, 16, 32)
 WIDTHS = (64, 128, 256, 512, 1024)
 RANKS = (1, 2, 4, 8, 16, 32)
@@ -65,24 +67,28 @@ def process(command: Sequence[str], folder: Path = ROOT) -> dict[str, float]:
     }
 
 
-def larger_templates(sentences: int, out: Path) -> int:
-    """Write the templates with as many subjects as so many sentences need; how many it makes."""
+def larger_templates(sentences: int, made: int, out: Path) -> int:
+    """Write the templates with as many subjects as so many sentences need; how many they make.
+
+    As they are, the templates make `made`.
+    """
     text = (ROOT / "data/templates.csv").read_text(encoding="utf-8")
     subjects = re.findall(r"(?m)^subject,.*,(\dsg),,$", text)
-    each = 14_400 / len(subjects)  # what the tables as they are make
-    more = max(0, round(sentences / each) - subjects.count("3sg"))
+    each = made // len(subjects)
+    more = max(0, round(sentences / each) - len(subjects))
     names = map("".join, itertools.product("abcdefghijklmnoprstuvw", repeat=4))
     rows = [f"subject,{name},3sg,,\n" for name in itertools.islice(names, more)]
     out.write_text("".join([text, *rows]), encoding="utf-8")
-    return round(each * (len(subjects) + more))
+    return each * (len(subjects) + more)
 
 
 def corpora(folder: Path) -> list[dict[str, Any]]:
     """Make and draw from corpora of several sizes."""
     rows = []
     command = [sys.executable, "-m", "minituner"]
+    made = pq.read_metadata(ROOT / "data/corpus.parquet").num_rows
     for sentences in SENTENCES:
-        n = larger_templates(sentences, folder / "templates.csv")
+        n = larger_templates(sentences, made, folder / "templates.csv")
         tables = ["--verbs", "data/verbs.csv"]
         corpus = ["corpus", *tables, "--templates", f"{folder}/templates.csv"]
         subsets = ["subsets", *tables, "--corpus", f"{folder}/corpus.parquet"]

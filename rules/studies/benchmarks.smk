@@ -32,6 +32,7 @@ rule growth:
     """Measure how time and memory grow with runs, corpus and width."""
     input:
         base=model("results/base"),
+        corpus=CORPUS,
         irregular=IRREGULAR,
         programs=programs("benchmarks/growth"),
         sources=sources("train", "evaluate"),
