@@ -160,6 +160,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 ideal = [values[-1] * (size / sizes[-1]) ** power for size in sizes]
                 axes.plot(sizes, ideal, ":", color=colour, linewidth=1)
             axes.set(xscale="log", yscale="log", xlabel=label, ylabel=name)
+            axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
+            axes.minorticks_off()
+            axes.yaxis.set_major_formatter("{x:g}")
             axes.legend(fontsize=8)
             axes.grid(alpha=0.3)
     figure.suptitle(
