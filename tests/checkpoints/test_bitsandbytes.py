@@ -14,12 +14,14 @@ from minituner.checkpoints.models import load_model, load_tensors, save_tensors
 from minituner.nf4 import NF4Linear
 from tests.support.command import call
 
+WHOLE = 128  # numbers of a row in whole blocks, which bitsandbytes' loop for AVX-512 asks for
 
-def layer(double_quant=False, seed=0):
-    linear = nn.Linear(96, 40)
+
+def layer(double_quant=False, seed=0, into=96):
+    linear = nn.Linear(into, 40)
     with torch.no_grad():
         draw = torch.Generator().manual_seed(seed)
-        linear.weight.copy_(0.02 * torch.randn(40, 96, generator=draw))
+        linear.weight.copy_(0.02 * torch.randn(40, into, generator=draw))
     return NF4Linear.from_linear(linear, 64, double_quant)
 
 
@@ -113,7 +115,7 @@ def test_a_missing_part_is_named(key):
 @pytest.mark.parametrize("double_quant", [False, True])
 def test_what_is_written_is_what_bitsandbytes_itself_would_read(double_quant):
     functional = pytest.importorskip("bitsandbytes.functional")
-    quantized = layer(double_quant)
+    quantized = layer(double_quant, into=WHOLE)
     tensors = {k: v for k, v in tensors_of(quantized).items() if k.startswith("weight.")}
     state = functional.QuantState.from_dict(tensors, device=torch.device("cpu"))
     theirs = functional.dequantize_4bit(quantized.weight, state)
@@ -123,8 +125,8 @@ def test_what_is_written_is_what_bitsandbytes_itself_would_read(double_quant):
 def linear4bit(blocksize, dtype, double_quant, storage=torch.uint8):
     """A layer that bitsandbytes quantized from weights of that dtype."""
     modules = pytest.importorskip("bitsandbytes.nn")
-    weight = 0.02 * torch.randn(64, 96, generator=torch.Generator().manual_seed(3))
-    theirs = modules.Linear4bit(96, 64, bias=False)
+    weight = 0.02 * torch.randn(64, WHOLE, generator=torch.Generator().manual_seed(3))
+    theirs = modules.Linear4bit(WHOLE, 64, bias=False)
     packed = modules.Params4bit(
         weight.to(dtype),
         requires_grad=False,
@@ -142,9 +144,9 @@ def linear4bit(blocksize, dtype, double_quant, storage=torch.uint8):
 @pytest.mark.parametrize("blocksize", [32, 64, 128])
 def test_any_state_of_bitsandbytes_is_computed_as_it_does(blocksize, dtype, double_quant):
     theirs = linear4bit(blocksize, dtype, double_quant)
-    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False), blocksize, double_quant)
+    ours = NF4Linear.from_linear(nn.Linear(WHOLE, 64, bias=False), blocksize, double_quant)
     ours.load_state_dict(state_dict_of(dict(theirs.state_dict()), ours))
-    x = torch.randn(2, 5, 96, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    x = torch.randn(2, 5, WHOLE, generator=torch.Generator().manual_seed(4)).requires_grad_()
     made = [
         (layer(x), torch.autograd.grad(layer(x).square().sum(), x)[0]) for layer in (ours, theirs)
     ]
@@ -161,7 +163,7 @@ def test_any_state_of_bitsandbytes_is_computed_as_it_does(blocksize, dtype, doub
 def test_codes_kept_as_the_bytes_of_another_dtype_are_the_same_codes(storage):
     stored = dict(linear4bit(64, torch.bfloat16, True, storage).state_dict())
     assert stored["weight"].dtype == storage
-    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False), 64, True)
+    ours = NF4Linear.from_linear(nn.Linear(WHOLE, 64, bias=False), 64, True)
     ours.load_state_dict(state_dict_of(stored, ours))
     assert torch.equal(ours.weight, linear4bit(64, torch.bfloat16, True).weight)
 
@@ -169,9 +171,9 @@ def test_codes_kept_as_the_bytes_of_another_dtype_are_the_same_codes(storage):
 def test_scales_in_half_precision_are_read_as_bitsandbytes_reads_them():
     theirs = linear4bit(64, torch.bfloat16, False)
     theirs.weight.quant_state.absmax = theirs.weight.quant_state.absmax.bfloat16()
-    ours = NF4Linear.from_linear(nn.Linear(96, 64, bias=False))
+    ours = NF4Linear.from_linear(nn.Linear(WHOLE, 64, bias=False))
     ours.load_state_dict(state_dict_of(dict(theirs.state_dict()), ours))
-    x = torch.randn(3, 96)
+    x = torch.randn(3, WHOLE)
     assert torch.allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
 
 
