@@ -144,8 +144,9 @@ def script(compiler: str) -> Work:
 
 
 def bitsandbytes_kernels() -> str:
-    """Which of its kernels for NF4 on the CPU this machine makes bitsandbytes run."""
-    from bitsandbytes import functional
+    """Which of its loops this machine's CPU makes bitsandbytes unpack NF4 with.
 
-    fast = functional.has_avx512bf16()
-    return "its kernel for AVX-512 BF16" if fast else "its loop without AVX-512"
+    The kernel for AVX-512 BF16, its own or the hub's, computes no step: it has no gradient.
+    """
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return f"its loop {'with' if wide else 'without'} AVX-512, and PyTorch's product"
