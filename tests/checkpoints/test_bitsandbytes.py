@@ -17,11 +17,11 @@ from tests.support.command import call
 WHOLE = 128  # numbers of a row in whole blocks, which bitsandbytes' loop for AVX-512 asks for
 
 
-def layer(double_quant=False, seed=0, into=96):
-    linear = nn.Linear(into, 40)
+def layer(double_quant=False, seed=0):
+    linear = nn.Linear(96, 40)
     with torch.no_grad():
         draw = torch.Generator().manual_seed(seed)
-        linear.weight.copy_(0.02 * torch.randn(40, into, generator=draw))
+        linear.weight.copy_(0.02 * torch.randn(40, 96, generator=draw))
     return NF4Linear.from_linear(linear, 64, double_quant)
 
 
@@ -115,10 +115,12 @@ def test_a_missing_part_is_named(key):
 @pytest.mark.parametrize("double_quant", [False, True])
 def test_what_is_written_is_what_bitsandbytes_itself_would_read(double_quant):
     functional = pytest.importorskip("bitsandbytes.functional")
-    quantized = layer(double_quant, into=WHOLE)
+    quantized = layer(double_quant)
     tensors = {k: v for k, v in tensors_of(quantized).items() if k.startswith("weight.")}
     state = functional.QuantState.from_dict(tensors, device=torch.device("cpu"))
-    theirs = functional.dequantize_4bit(quantized.weight, state)
+    # As one row, since its loop for AVX-512 mixes up the scales of rows that end within a block.
+    shape, state.shape = state.shape, torch.Size((1, state.shape.numel()))
+    theirs = functional.dequantize_4bit(quantized.weight, state).view(shape)
     assert torch.equal(theirs, nf4.dequantize(quantized.weight, quantized.quant_state))
 
 
